@@ -1,0 +1,20 @@
+// Package nn holds the program of a model, its one executor and the ops they run.
+package nn
+
+// BlockTokens is the number of positions in one block of the paged KV cache. Attention walks keys in tiles of this
+// size at fixed absolute positions, so the cut of a prompt into chunks changes no bit.
+const BlockTokens = 32
+
+// Seq is one sequence's share of a batch: rows [Offset, Offset+Len) hold positions [Pos, Pos+Len).
+type Seq struct {
+	Offset, Len, Pos int
+	// Blocks is the KV block table: position p lives in block Blocks[p/BlockTokens]. It covers Pos+Len positions.
+	// nil means that the batch's own rows are all the keys and values there are (Pos is then 0).
+	Blocks []int32
+}
+
+// Batch is one step's input: flat rows of tokens and the sequences they belong to.
+type Batch struct {
+	Tokens []int32
+	Seqs   []Seq
+}
