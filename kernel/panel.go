@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // PanelWidth is the number of columns that Panel computes.
 const PanelWidth = 32
 
@@ -18,6 +20,19 @@ func Panel(m, k int, a []float32, lda int, b []float32, ldb int, c []float32, ld
 
 // panel is Panel with element A[i,j] at a[i*rs+j*ks].
 func panel(m, k int, a []float32, rs, ks int, b []float32, ldb int, c []float32, ldc int, acc bool) {
+	if useAVX2 {
+		add := 0
+		if acc {
+			add = 1
+		}
+		pa, pb, pc := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)
+		if useAVX512 {
+			panelAVX512(m, k, pa, rs, ks, pb, ldb, pc, ldc, add)
+		} else {
+			panelAVX2(m, k, pa, rs, ks, pb, ldb, pc, ldc, add)
+		}
+		return
+	}
 	panelGo(m, k, a, rs, ks, b, ldb, c, ldc, acc)
 }
 

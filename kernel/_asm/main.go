@@ -27,6 +27,7 @@ var files = []struct {
 	generate func(c *asm)
 }{
 	{"pause", pauseFile},
+	{"panel", panelFile},
 }
 
 func main() {
@@ -135,4 +136,13 @@ func at(base reg.Register, disp int) operand.Mem { return operand.Mem{Base: base
 // idx is the memory operand base + index·scale + disp.
 func idx(base, index reg.Register, scale uint8, disp int) operand.Mem {
 	return operand.Mem{Base: base, Index: index, Scale: scale, Disp: disp}
+}
+
+// arg is an 8-byte argument in memory.
+func (c *asm) arg(name string) operand.Mem {
+	b, err := c.Param(name).Resolve()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return b.Addr
 }

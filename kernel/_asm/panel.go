@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// panelFile writes the f32 micro-kernel: C[m,32] (+)= A[m,k]·B[k,32] in tiles that keep C in registers. AVX-512 takes 12
+// rows by 32 columns; AVX2 takes 6 rows by 16 columns twice, or up to 3 rows by 32.
+func panelFile(c *asm) {
+	for _, s := range isas {
+		panelFunc(c, s)
+	}
+}
+
+type panel struct {
+	*asm
+	isa
+	m, c, ldc, a, rs, ks, ldb reg.GPVirtual
+}
+
+func panelFunc(c *asm, s isa) {
+	c.function("panel"+s.suffix,
+		"func(m, k int, a *float32, rs, ks int, b *float32, ldb int, c *float32, ldc int, acc int)",
+		"panel"+s.suffix+" is panelGo for m ≥ 1; acc is 0 or 1.")
+	p := panel{c, s, c.load("m"), c.load("c"), c.load("ldc"), c.load("a"), c.load("rs"), c.load("ks"), c.load("ldb")}
+	for _, stride := range []reg.GPVirtual{p.ldc, p.rs, p.ks, p.ldb} {
+		c.SHLQ(operand.Imm(2), stride)
+	}
+	rows := 12
+	if !s.wide() {
+		rows = 6
+	}
+	loop, tail, done := c.label("rows"), c.label("tail"), c.label("done")
+	c.place(loop)
+	c.CMPQ(p.m, operand.Imm(uint64(rows)))
+	c.JL(tail)
+	p.rows(rows)
+	p.advance(rows)
+	c.SUBQ(operand.Imm(uint64(rows)), p.m)
+	c.JMP(loop)
+	c.place(tail)
+	for r := 1; r < rows; r++ {
+		next := c.label("not")
+		c.CMPQ(p.m, operand.Imm(uint64(r)))
+		c.JNE(next)
+		p.rows(r)
+		c.JMP(done)
+		c.place(next)
+	}
+	c.place(done)
+	c.end()
+}
+
+// advance moves A and C down by n rows.
+func (p panel) advance(n int) {
+	t := p.GP64()
+	p.IMUL3Q(operand.Imm(uint64(n)), p.rs, t)
+	p.ADDQ(t, p.a)
+	p.IMUL3Q(operand.Imm(uint64(n)), p.ldc, t)
+	p.ADDQ(t, p.c)
+}
+
+// rows computes n rows of 32 columns.
+func (p panel) rows(n int) {
+	switch {
+	case p.wide():
+		p.tile(n, 0, 2)
+	case n <= 3:
+		p.tile(n, 0, 4)
+	default:
+		p.tile(n, 0, 2)
+		p.tile(n, 64, 2)
+	}
+}
+
+// tile computes n rows by nv vectors of columns from byte disp on.
+func (p panel) tile(n, disp, nv int) {
+	acc := func(r, j int) reg.Register { return p.v[len(p.v)-n*nv+r*nv+j] }
+	zero, start := p.label("zero"), p.label("start")
+	p.CMPQ(p.arg("acc"), operand.Imm(0))
+	p.JE(zero)
+	p.eachC(n, nv, disp, func(m operand.Mem, r, j int) { p.VMOVUPS(m, acc(r, j)) })
+	p.JMP(start)
+	p.place(zero)
+	for r := range n {
+		for j := range nv {
+			p.zero(acc(r, j))
+		}
+	}
+	p.place(start)
+	k, b := p.load("k"), p.load("b")
+	var a []reg.GPVirtual
+	for g := 0; g < n; g += 3 {
+		t := p.GP64()
+		if g == 0 {
+			p.MOVQ(p.a, t)
+		} else {
+			p.LEAQ(idx(a[len(a)-1], p.rs, 2, 0), t)
+			p.ADDQ(p.rs, t)
+		}
+		a = append(a, t)
+	}
+	store, loop := p.label("store"), p.label("k")
+	p.TESTQ(k, k)
+	p.JZ(store)
+	p.place(loop)
+	p.step(n, nv, disp, a, b, acc)
+	for _, t := range a {
+		p.ADDQ(p.ks, t)
+	}
+	p.ADDQ(p.ldb, b)
+	p.DECQ(k)
+	p.JNZ(loop)
+	p.place(store)
+	p.eachC(n, nv, disp, func(m operand.Mem, r, j int) { p.VMOVUPS(acc(r, j), m) })
+}
+
+// step adds one k: all vectors of B are held where registers suffice, else all elements of A.
+func (p panel) step(n, nv, disp int, a []reg.GPVirtual, b reg.GPVirtual, acc func(r, j int) reg.Register) {
+	element := func(r int) operand.Mem {
+		if r%3 == 0 {
+			return at(a[r/3], 0)
+		}
+		return idx(a[r/3], p.rs, uint8(r%3), 0)
+	}
+	free := len(p.v) - n*nv
+	if free >= nv+1 {
+		for j := range nv {
+			p.VMOVUPS(at(b, disp+j*p.bytes), p.v[j])
+		}
+		for r := range n {
+			e := p.v[nv+r%min(free-nv, 4)]
+			p.VBROADCASTSS(element(r), e)
+			for j := range nv {
+				p.VFMADD231PS(e, p.v[j], acc(r, j))
+			}
+		}
+		return
+	}
+	if free < n+1 {
+		panic(fmt.Sprintf("tile of %d by %d vectors: no registers left", n, nv))
+	}
+	for r := range n {
+		p.VBROADCASTSS(element(r), p.v[r])
+	}
+	for j := range nv {
+		p.VMOVUPS(at(b, disp+j*p.bytes), p.v[n])
+		for r := range n {
+			p.VFMADD231PS(p.v[r], p.v[n], acc(r, j))
+		}
+	}
+}
+
+// eachC visits the vectors of a tile of C.
+func (p panel) eachC(n, nv, disp int, f func(m operand.Mem, r, j int)) {
+	row := p.GP64()
+	p.MOVQ(p.c, row)
+	for r := range n {
+		for j := range nv {
+			f(at(row, disp+j*p.bytes), r, j)
+		}
+		if r+1 < n {
+			p.ADDQ(p.ldc, row)
+		}
+	}
+}
