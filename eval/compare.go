@@ -43,6 +43,19 @@ func (p Pairs) Summary() Comparison {
 	return c
 }
 
+// Halves deals the windows out in turn, so that both halves run along the whole text: one to choose a child on, the
+// other to report it on, free of the luck of the choice.
+func (p Pairs) Halves() (choose, report Pairs) {
+	for i, x := range p {
+		if i%2 == 0 {
+			choose = append(choose, x)
+		} else {
+			report = append(report, x)
+		}
+	}
+	return choose, report
+}
+
 // A Stop function may end a child's comparison early: it is called after each window with what is known so far.
 type Stop func(child int, soFar Pairs) bool
 

@@ -3,6 +3,7 @@ package eval
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"hone/nn"
@@ -55,6 +56,17 @@ func (m *bigram) Forward(b *nn.Batch) error {
 	}
 	m.tokens = append(m.tokens[:0], b.Tokens...)
 	return nil
+}
+
+// draw takes the next token after one, by inversion of u in [0, 1).
+func (m *bigram) draw(after int32, u float64) int32 {
+	row := m.table[after]
+	for id := range row {
+		if u -= math.Exp(-nll(row, int32(id))); u < 0 {
+			return int32(id)
+		}
+	}
+	return int32(len(row) - 1)
 }
 
 func (m *bigram) Logits(dst []float32, rows []int32) error {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+
+	"hone/kernel"
 )
 
 // A reducer holds the logits of a few rows of one or more models at a time and reduces them row by row.
@@ -68,25 +70,26 @@ func (r *reducer) spread(n int, do func(k int, row [][]float32), models int) {
 	wg.Wait()
 }
 
-// logSumExp is ln Σ exp(x), summed in float64, and the place of the largest x (the lowest on ties). NaN in x gives NaN.
-func logSumExp(x []float32) (lse float64, top int) {
-	top = argMax(x)
-	peak := float64(x[top])
+// chunk is how many exponentials are held at a time. They are single precision (relative error below 3e-7), their sums
+// double, so a log-sum-exp is good to about 1e-6 whatever the size of the vocabulary.
+const chunk = 512
+
+// softSum is Σ exp(x − peak).
+func softSum(x []float32, peak float32) float64 {
+	var buf [chunk]float32
 	var sum float64
-	for _, v := range x {
-		sum += math.Exp(float64(v) - peak)
+	for len(x) > 0 {
+		n := min(len(x), chunk)
+		sum += float64(kernel.ExpSum(buf[:n], x[:n], peak))
+		x = x[n:]
 	}
-	return peak + math.Log(sum), top
+	return sum
 }
 
-func argMax(x []float32) int {
-	top := 0
-	for i, v := range x {
-		if v > x[top] {
-			top = i
-		}
-	}
-	return top
+// logSumExp is ln Σ exp(x), and the place of the largest x (the lowest on ties). NaN or +Inf in x gives NaN.
+func logSumExp(x []float32) (lse float64, top int) {
+	top = kernel.ArgMax(x)
+	return float64(x[top]) + math.Log(softSum(x, x[top])), top
 }
 
 // nll is −ln softmax(x)[target], in nats.
@@ -104,29 +107,45 @@ type token struct {
 
 // pair compares two rows of logits, p the parent's and q the child's.
 func pair(p, q []float32, target int32) token {
-	lp, topP := logSumExp(p)
+	topP := kernel.ArgMax(p)
+	sum, weighted := divergence(p, q, p[topP])
+	lp := float64(p[topP]) + math.Log(sum)
 	lq, topQ := logSumExp(q)
 	return token{
 		parent: lp - float64(p[target]),
 		child:  lq - float64(q[target]),
-		kld:    divergence(p, q, lp, lq),
+		kld:    max(weighted/sum-lp+lq, 0), // below 0 by rounding alone
 		same:   topP == topQ,
 	}
 }
 
-// divergence is Σ p·ln(p/q) over softmax(p) and softmax(q), given their log-sum-exps: Σ p_i·(p_i − q_i) − lp + lq in
-// logits, never negative but for rounding, which is cut off at 0.
-func divergence(p, q []float32, lp, lq float64) float64 {
-	shift := lq - lp
-	var sum float64
-	for i, a := range p {
-		x := float64(a)
-		if w := math.Exp(x - lp); w > 0 {
-			sum += w * (x - float64(q[i]) + shift)
+// divergence walks both rows once: sum is Σ exp(p − peak) as softSum adds it, weighted is Σ exp(p − peak)·(p − q). The
+// Kullback-Leibler divergence is weighted/sum − lse(p) + lse(q).
+func divergence(p, q []float32, peak float32) (sum, weighted float64) {
+	var buf [chunk]float32
+	for len(p) > 0 {
+		n := min(len(p), chunk)
+		sum += float64(kernel.ExpSum(buf[:n], p[:n], peak))
+		weighted += weigh(buf[:n], p[:n], q[:n])
+		p, q = p[n:], q[n:]
+	}
+	return sum, weighted
+}
+
+// weigh is Σ e·(p − q). Where e is 0 the difference does not count, though it may be infinite.
+func weigh(e, p, q []float32) float64 {
+	p, q = p[:len(e)], q[:len(e)]
+	var even, odd float64
+	for i := 0; i+1 < len(e); i += 2 {
+		if e[i] != 0 {
+			even += float64(e[i]) * (float64(p[i]) - float64(q[i]))
+		}
+		if e[i+1] != 0 {
+			odd += float64(e[i+1]) * (float64(p[i+1]) - float64(q[i+1]))
 		}
 	}
-	if sum < 0 {
-		return 0
+	if i := len(e) - 1; len(e)%2 == 1 && e[i] != 0 {
+		odd += float64(e[i]) * (float64(p[i]) - float64(q[i]))
 	}
-	return sum
+	return even + odd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -185,6 +186,34 @@ func TestCompare(t *testing.T) {
 	half, err := Compare(context.Background(), p, []LM{far}, ws[5:], nil, Options{})
 	if err != nil || !reflect.DeepEqual(half[0].Summary(), got[2][5:].Summary()) {
 		t.Error("half of the windows must be what running that half gives")
+	}
+}
+
+// TestSampled: on text drawn from the parent the log of the ratio and the mean divergence estimate the same number.
+func TestSampled(t *testing.T) {
+	p := newBigram(30, 12)
+	q := p.noisy(0.4, 13)
+	r := rand.New(rand.NewPCG(14, 14))
+	var texts [][]int32
+	for range 40 {
+		ids := []int32{int32(r.IntN(30))}
+		for len(ids) < 500 {
+			ids = append(ids, p.draw(ids[len(ids)-1], r.Float64()))
+		}
+		texts = append(texts, ids)
+	}
+	got, err := Compare(context.Background(), p, []LM{q}, Sampled(texts, 1), nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := got[0].Summary()
+	log, se := math.Log(s.PPLRatio.Value), float64(s.PPLRatio.SE)/s.PPLRatio.Value
+	if s.Tokens != 40*499 || math.Abs(log-s.KLD.Mean) > 3*se || se > s.KLD.Mean/4 {
+		t.Errorf("log ratio %.4f ± %.4f, mean divergence %.4f", log, se, s.KLD.Mean)
+	}
+	choose, report := got[0].Halves()
+	if len(choose) != 20 || len(report) != 20 || choose[1].Child != got[0][2].Child || report[1].Child != got[0][3].Child {
+		t.Error("halves must take windows in turn")
 	}
 }
 

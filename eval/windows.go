@@ -11,6 +11,17 @@ type Window struct {
 // Scored is the number of targets.
 func (w Window) Scored() int { return len(w.Tokens) - w.From }
 
+// Sampled makes windows of texts that a model drew by itself, each after prompt given tokens (at least one): the drawn
+// tokens are scored. On a parent's own samples at temperature 1 the logarithm of a child's perplexity ratio estimates
+// the divergence parent‖child itself.
+func Sampled(texts [][]int32, prompt int) []Window {
+	windows := make([]Window, len(texts))
+	for i, ids := range texts {
+		windows[i] = Window{Tokens: ids, From: max(prompt, 1)}
+	}
+	return windows
+}
+
 func (w Window) check(i int) error {
 	if w.From < 1 || w.From >= len(w.Tokens) {
 		return fmt.Errorf("eval: window %d has %d tokens and scores from %d: it needs a token before the first target and at least one target", i, len(w.Tokens), w.From)
