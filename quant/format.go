@@ -1,0 +1,129 @@
+package quant
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Format is a way to store weights. Formats are values without state, registered by their file's init.
+type Format interface {
+	Name() string
+	Describe() string // one line
+	// BitsPerWeight counts codes, scales and minima of a row of cols weights.
+	BitsPerWeight(cols int) float64
+	// Encode rounds the rows that readRow gives (each cols values) to the format. A read-only format refuses.
+	Encode(rows, cols int, readRow func(dst []float32, i int)) (Matrix, error)
+}
+
+// ErrReadOnly is what Encode of a format that Hone only reads wraps.
+var ErrReadOnly = errors.New("this format is only read")
+
+var (
+	formats = map[string]Format{}
+	aliases = map[string]string{"q4": "int4-g32", "q8": "int8-g32"}
+)
+
+func register(f Format) {
+	if formats[f.Name()] != nil {
+		panic("quant: two formats are called " + f.Name())
+	}
+	formats[f.Name()] = f
+}
+
+// Formats returns all formats, sorted by name.
+func Formats() []Format {
+	var out []Format
+	for _, f := range formats {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Format) int { return strings.Compare(a.Name(), b.Name()) })
+	return out
+}
+
+// Lookup finds a format by name or alias (q4, q8), whatever the case; the error lists the nearest names.
+func Lookup(name string) (Format, error) {
+	key := strings.ToLower(name)
+	if a, ok := aliases[key]; ok {
+		key = a
+	}
+	if f, ok := formats[key]; ok {
+		return f, nil
+	}
+	return nil, fmt.Errorf("quant: no format %q: did you mean %s?", name, strings.Join(nearest(key, 3), ", "))
+}
+
+// Aliases returns the short names and the formats they stand for.
+func Aliases() map[string]string {
+	out := map[string]string{}
+	for k, v := range aliases {
+		out[k] = v
+	}
+	return out
+}
+
+func nearest(name string, n int) []string {
+	var names []string
+	for k := range formats {
+		names = append(names, k)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(editDistance(name, a)-editDistance(name, b), strings.Compare(a, b))
+	})
+	return names[:min(n, len(names))]
+}
+
+// editDistance is Levenshtein's; names are short.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// Resolve finds the format that name stands for at this width. Where the group does not divide cols the next smaller one
+// is taken, one scale a row after the smallest; note says so (empty otherwise).
+func Resolve(name string, cols int) (f Format, note string, err error) {
+	f, err = Lookup(name)
+	if err != nil {
+		return nil, "", err
+	}
+	g, ok := f.(intFormat)
+	if !ok || g.fits(cols) {
+		return f, "", nil
+	}
+	want := g
+	for !g.fits(cols) {
+		if g.group /= 2; g.group < 32 {
+			g.group = 0
+		}
+	}
+	f, err = Lookup(g.Name())
+	if err != nil {
+		return nil, "", err
+	}
+	return f, fmt.Sprintf("%s: a group of %d does not divide %d columns; %s is taken", want.Name(), want.group, cols, groupWords(g.group)), nil
+}
+
+func groupWords(group int) string {
+	if group == 0 {
+		return "one scale a row"
+	}
+	return "a group of " + strconv.Itoa(group)
+}

@@ -1,0 +1,181 @@
+package quant
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"hone/kernel"
+)
+
+// intBuilder collects the rows of an integer matrix; group scales stay f32 with an f16 fraction until the range of all
+// of them is known.
+type intBuilder struct {
+	m      *intMatrix
+	scales []float32
+	codes  []uint8 // one row, a byte each
+}
+
+func newIntBuilder(f intFormat, rows, cols int) *intBuilder {
+	perRow := cols / f.width(cols)
+	m := &intMatrix{format: f, rows: rows, cols: cols, stride: f.codeBytes(cols), perRow: perRow, out: 1}
+	m.codes = make([]byte, rows*m.stride)
+	if f.asym {
+		m.zeros = make([]uint8, rows*perRow)
+	}
+	return &intBuilder{m, make([]float32, rows*perRow), make([]uint8, cols)}
+}
+
+func (b *intBuilder) encodeRow(row []float32, i int) {
+	f, width := b.m.format, b.m.Group()
+	for g := range b.m.perRow {
+		part := row[g*width : (g+1)*width]
+		scale, zero := f.choose(part)
+		b.scales[i*b.m.perRow+g] = scale
+		if f.asym {
+			b.m.zeros[i*b.m.perRow+g] = uint8(zero)
+		}
+		f.round(b.codes[g*width:(g+1)*width], part, scale, zero)
+	}
+	b.setCodes(b.codes, i)
+}
+
+// setCodes stores a row's codes.
+func (b *intBuilder) setCodes(codes []uint8, i int) {
+	dst := b.m.codes[i*b.m.stride : (i+1)*b.m.stride]
+	if b.m.format.bits == 8 {
+		copy(dst, codes)
+		return
+	}
+	for j, c := range codes {
+		if j%32 < 16 {
+			dst[j/32*16+j%16] |= c
+		} else {
+			dst[j/32*16+j%16] |= c << 4
+		}
+	}
+}
+
+// finish fixes the matrix's power of two and narrows the group scales to f16.
+func (b *intBuilder) finish() *intMatrix {
+	m := b.m
+	if m.format.group == 0 {
+		m.rowScale = b.scales
+		return m
+	}
+	m.out = outFactor(b.scales)
+	for i, s := range b.scales {
+		b.scales[i] = s / m.out
+	}
+	m.half = make([]uint16, len(b.scales))
+	kernel.F32ToF16(m.half, b.scales)
+	return m
+}
+
+// outFactor is 1 where all scales are normal numbers in f16, otherwise the power of two that brings the largest below 2^15.
+func outFactor(scales []float32) float32 {
+	low, high := float32(math.Inf(1)), float32(0)
+	for _, s := range scales {
+		if s = float32(math.Abs(float64(s))); s > 0 && finite(s) {
+			low, high = min(low, s), max(high, s)
+		}
+	}
+	if high == 0 || low >= 0x1p-14 && high < 65504 {
+		return 1
+	}
+	_, exp := math.Frexp(float64(high))
+	return float32(math.Ldexp(1, max(exp-15, -126)))
+}
+
+// choose finds the scale and zero point of a group by plain rounding, or by search.
+func (f intFormat) choose(x []float32) (scale float32, zero int) {
+	low, high := min(0, slices.Min(x)), max(0, slices.Max(x))
+	if !f.asym {
+		high = max(high, -low)
+		low = -high
+	}
+	scale, zero = f.grid(low, high)
+	if f.search {
+		return f.searchGrid(x, low, high)
+	}
+	return scale, zero
+}
+
+// grid spans [low,high], which holds 0.
+func (f intFormat) grid(low, high float32) (scale float32, zero int) {
+	top := float32(int(1)<<f.bits - 1)
+	scale, zero = f.narrow(float32((float64(high)-float64(low))/float64(top))), f.zero()
+	if f.asym && scale > 0 {
+		zero = int(min(top, max(0, float32(math.RoundToEven(float64(-low/scale))))))
+	}
+	return scale, zero
+}
+
+// narrow gives a group scale the 11-bit fraction of f16; row scales are f32.
+func (f intFormat) narrow(s float32) float32 {
+	if f.group == 0 || s == 0 {
+		return s
+	}
+	const drop = 13
+	b := math.Float32bits(s)
+	r := math.Float32frombits((b + 1<<(drop-1) - 1 + b>>drop&1) &^ (1<<drop - 1))
+	if !finite(r) {
+		return math.Float32frombits(b &^ (1<<drop - 1))
+	}
+	return r
+}
+
+// round writes the nearest codes (ties to even), clamped.
+func (f intFormat) round(dst []uint8, x []float32, scale float32, zero int) {
+	if scale == 0 {
+		for i := range dst {
+			dst[i] = uint8(zero)
+		}
+		return
+	}
+	top, z := float32(int(1)<<f.bits-1), float32(zero)
+	for i, v := range x {
+		q := roundEven(v/scale) + z
+		dst[i] = uint8(min(top, max(0, q)))
+	}
+}
+
+// roundEven rounds |v| < 2^22 to the nearest integer, ties to even; larger values keep their size.
+func roundEven(v float32) float32 {
+	const magic = 3 << 22
+	if v > 1<<21 || v < -1<<21 {
+		return v
+	}
+	return float32(v+magic) - magic
+}
+
+// NewInt makes a matrix of one of the int formats or w8a8 from codes (0 … 2^bits-1), scales and, for asymmetric formats,
+// zero points that readRow writes row by row, one per group. Group scales are narrowed to f16.
+func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []float32, zero []uint8, i int) error) (Matrix, error) {
+	any, err := Lookup(format)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := any.(intFormat)
+	if !ok || rows <= 0 || cols <= 0 || !f.fits(cols) {
+		return nil, fmt.Errorf("quant: NewInt: no %s matrix of %d x %d can be made of codes", format, rows, cols)
+	}
+	b := newIntBuilder(f, rows, cols)
+	zeros := make([]uint8, b.m.perRow)
+	for i := range rows {
+		if err := readRow(b.codes, b.scales[i*b.m.perRow:(i+1)*b.m.perRow], zeros, i); err != nil {
+			return nil, err
+		}
+		for j, c := range b.codes {
+			if int(c) >= 1<<f.bits {
+				return nil, fmt.Errorf("quant: NewInt: %s: row %d, column %d has code %d", format, i, j, c)
+			}
+		}
+		if f.asym {
+			copy(b.m.zeros[i*b.m.perRow:], zeros)
+		}
+		b.setCodes(b.codes, i)
+	}
+	m := b.finish()
+	return m, m.check()
+}

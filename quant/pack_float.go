@@ -1,0 +1,104 @@
+package quant
+
+import (
+	"unsafe"
+
+	"hone/kernel"
+)
+
+// f32Panels holds tiles of 32 rows, each [cols][32].
+type f32Panels struct {
+	cols int
+	data []float32
+}
+
+func packF32(m Matrix, rows, cols int, pool *kernel.Pool) *f32Panels {
+	tiles := tileCount(rows)
+	b := alignedBytes(4 * tiles * RowTile * cols)
+	p := &f32Panels{cols, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)}
+	pool.Run(tiles, tileTask(func(tile int) {
+		row, dst := make([]float32, cols), p.tile(tile)
+		for r := range min(RowTile, rows-tile*RowTile) {
+			m.ReadRow(row, tile*RowTile+r)
+			for c, v := range row {
+				dst[c*RowTile+r] = v
+			}
+		}
+	}))
+	return p
+}
+
+func (p *f32Panels) tile(i int) []float32 {
+	n := RowTile * p.cols
+	return p.data[i*n : (i+1)*n]
+}
+
+func (p *f32Panels) encoding() Encoding { return F32 }
+func (p *f32Panels) bytes() int64       { return 4 * int64(len(p.data)) }
+func (p *f32Panels) tileBytes() int     { return 4 * RowTile * p.cols }
+func (p *f32Panels) scratchBytes() int  { return 0 }
+
+func (p *f32Panels) mulTile(y []float32, ldy int, x *Input, t0, t1, tile int, _ []byte) {
+	kernel.Panel(t1-t0, p.cols, x.x[t0*x.ldx:], x.ldx, p.tile(tile), RowTile, y, ldy, false)
+}
+
+func (p *f32Panels) decodeTile(dst []float32, tile int) {
+	for c := range p.cols {
+		for r, v := range p.tile(tile)[c*RowTile : (c+1)*RowTile] {
+			dst[r*p.cols+c] = v
+		}
+	}
+}
+
+// bf16Panels holds tiles of 32 rows, each [cols/2][32] pairs; width is cols made even.
+type bf16Panels struct {
+	cols, width int
+	data        []uint16
+}
+
+func packBF16(m Matrix, rows, cols int, pool *kernel.Pool) *bf16Panels {
+	tiles, width := tileCount(rows), (cols+1)&^1
+	p := &bf16Panels{cols, width, halves(alignedBytes(2 * tiles * RowTile * width))}
+	pool.Run(tiles, tileTask(func(tile int) {
+		row, bits, dst := make([]float32, cols), make([]uint16, width), p.tile(tile)
+		for r := range min(RowTile, rows-tile*RowTile) {
+			if h, ok := m.(*half); ok {
+				h.bits(bits, tile*RowTile+r)
+			} else {
+				m.ReadRow(row, tile*RowTile+r)
+				kernel.F32ToBF16(bits[:cols], row)
+			}
+			for c := 0; c < width; c += 2 {
+				dst[c*RowTile+2*r], dst[c*RowTile+2*r+1] = bits[c], bits[c+1]
+			}
+		}
+	}))
+	return p
+}
+
+func (p *bf16Panels) tile(i int) []uint16 {
+	n := RowTile * p.width
+	return p.data[i*n : (i+1)*n]
+}
+
+func (p *bf16Panels) encoding() Encoding { return BF16 }
+func (p *bf16Panels) bytes() int64       { return 2 * int64(len(p.data)) }
+func (p *bf16Panels) tileBytes() int     { return 2 * RowTile * p.width }
+func (p *bf16Panels) scratchBytes() int  { return 0 }
+
+func (p *bf16Panels) mulTile(y []float32, ldy int, x *Input, t0, t1, tile int, _ []byte) {
+	stride := BF16.stride(x.width)
+	kernel.BF16Mul(t1-t0, p.width, halves(x.rows(BF16, t0)), stride/2, p.tile(tile), y, ldy)
+}
+
+func (p *bf16Panels) decodeTile(dst []float32, tile int) {
+	var pair [2 * RowTile]float32
+	for c := 0; c < p.width; c += 2 {
+		kernel.BF16ToF32(pair[:], p.tile(tile)[c*RowTile:(c+2)*RowTile])
+		for i, v := range pair {
+			if col := c + i%2; col < p.cols {
+				dst[i/2*p.cols+col] = v
+			}
+		}
+	}
+}

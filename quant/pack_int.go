@@ -1,0 +1,199 @@
+package quant
+
+import (
+	"encoding/binary"
+	"math"
+
+	"hone/kernel"
+)
+
+// panelKind is what the packer must know of an integer matrix.
+type panelKind struct {
+	bits, group int  // group 0: one scale a row
+	min         bool // f32 minima beside the scales
+	zero        bool // integer zero points
+	token       bool // activations with one scale per token
+	out         float32
+}
+
+// panelSource is an integer matrix whose rows can be packed as they are.
+type panelSource interface {
+	panel() panelKind
+	panelRow(dst *panelRow, i int)
+}
+
+// panelRow is one row on its way into a tile. Words are 4 codes each: 8 bits: columns in order; 4 bits: in blocks of 32
+// columns, word j holding columns 4j…4j+3 low and 16+4j…16+4j+3 high.
+type panelRow struct {
+	words    []uint32
+	scale    []uint16  // f16, per group
+	min      []float32 // per group
+	zero     []uint8   // per group, or one
+	rowScale float32
+}
+
+// rowGroup is the activation group of weights with one scale a row.
+const rowGroup = 64
+
+// intPanels is a packed integer matrix.
+type intPanels struct {
+	kernel.IntPanel
+	cols  int
+	tiles []byte
+}
+
+func packInt(src panelSource, index []int, rows, cols int, pool *kernel.Pool) *intPanels {
+	k := src.panel()
+	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
+	p.tiles = alignedBytes(tileCount(rows) * p.TileBytes())
+	pool.Run(tileCount(rows), tileTask(func(tile int) {
+		row := newPanelRow(&p.IntPanel)
+		for r := range min(RowTile, rows-tile*RowTile) {
+			i := tile*RowTile + r
+			if index != nil {
+				i = index[i]
+			}
+			src.panelRow(row, i)
+			p.put(p.tile(tile), row, r)
+		}
+	}))
+	return p
+}
+
+// layout is the panel of a matrix with so many columns.
+func (k panelKind) layout(cols int) kernel.IntPanel {
+	p := kernel.IntPanel{Bits: k.bits, Group: k.group, PerRow: k.group == 0, Min: k.min, Zero: k.zero, PerToken: k.token, Out: k.out}
+	switch {
+	case k.token:
+		p.Group = Int8Token.group(cols)
+	case k.group == 0:
+		p.Group = rowGroup
+	case k.bits == 8 && k.zero: // a group's zero point becomes its minimum
+		p.Zero, p.Min = false, true
+	}
+	p.Cols = (cols + p.Group - 1) / p.Group * p.Group
+	return p
+}
+
+func newPanelRow(p *kernel.IntPanel) *panelRow {
+	n := p.Groups()
+	return &panelRow{words: make([]uint32, p.Cols*p.Bits/32), scale: make([]uint16, n), min: make([]float32, n), zero: make([]uint8, n)}
+}
+
+func (p *intPanels) tile(i int) []byte {
+	n := p.TileBytes()
+	return p.tiles[i*n : (i+1)*n : (i+1)*n]
+}
+
+// put writes row as row r of a tile.
+func (p *intPanels) put(tile []byte, row *panelRow, r int) {
+	p.putHead(tile, row, r)
+	rec, at, words := p.RecordBytes(), p.HeadBytes(), p.Group*p.Bits/32
+	for g := range p.Groups() {
+		p.putScale(tile[at:], row, g, r)
+		dst, src := tile[at+p.CodesAt()+4*r:at+rec], row.words[g*words:(g+1)*words]
+		for k, w := range src {
+			binary.LittleEndian.PutUint32(dst[4*RowTile*k:], w)
+		}
+		at += rec
+	}
+}
+
+func (p *intPanels) putHead(tile []byte, row *panelRow, r int) {
+	zeros := tile
+	if p.PerRow {
+		putFloat(tile, r, row.rowScale)
+		zeros = tile[4*RowTile:]
+	}
+	switch {
+	case p.Zero && p.Bits == 8:
+		putFloat(zeros, r, -float32(row.zero[0]))
+	case p.Zero && p.PerRow:
+		zeros[r] = row.zero[0]
+	case p.Zero:
+		for g, z := range row.zero {
+			zeros[g*RowTile+r] = z
+		}
+	}
+}
+
+func (p *intPanels) putScale(record []byte, row *panelRow, g, r int) {
+	if p.PerRow {
+		return
+	}
+	binary.LittleEndian.PutUint16(record[2*r:], row.scale[g])
+	switch {
+	case p.Min && p.Bits == 8:
+		putFloat(record, RowTile/2+r, row.min[g])
+	case p.Min:
+		var bits [1]uint16
+		kernel.F32ToF16(bits[:], row.min[g:g+1])
+		binary.LittleEndian.PutUint16(record[2*(RowTile+r):], bits[0])
+	}
+}
+
+func putFloat(b []byte, i int, v float32) {
+	binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+}
+
+func (p *intPanels) encoding() Encoding {
+	switch {
+	case p.PerToken:
+		return Int8Token
+	case p.Group == 32:
+		return Int8Group32
+	case p.Group == 64:
+		return Int8Group64
+	}
+	return Int8Group128
+}
+
+func (p *intPanels) bytes() int64      { return int64(len(p.tiles)) }
+func (p *intPanels) tileBytes() int    { return p.TileBytes() }
+func (p *intPanels) scratchBytes() int { return p.ScratchBytes() }
+
+func (p *intPanels) mulTile(y []float32, ldy int, x *Input, t0, t1, tile int, scratch []byte) {
+	e := p.encoding()
+	kernel.IntMul(&p.IntPanel, t1-t0, x.rows(e, t0), e.stride(x.width), p.tile(tile), y, ldy, scratch)
+}
+
+func (p *intPanels) decodeTile(dst []float32, tile int) {
+	wide := make([]float32, RowTile*p.Cols)
+	kernel.IntDecode(&p.IntPanel, wide, p.tile(tile))
+	for r := range RowTile {
+		copy(dst[r*p.cols:(r+1)*p.cols], wide[r*p.Cols:])
+	}
+}
+
+func (m *intMatrix) panel() panelKind {
+	f := m.format
+	return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token, out: m.out}
+}
+
+func (m *intMatrix) panelRow(dst *panelRow, i int) {
+	n := m.cols / m.Group()
+	if m.format.group == 0 {
+		dst.rowScale = m.rowScale[i]
+	} else {
+		copy(dst.scale[:n], m.half[i*m.perRow:])
+	}
+	if m.format.asym {
+		copy(dst.zero[:n], m.zeros[i*m.perRow:])
+		for g, z := range dst.zero[:n] {
+			if m.format.group > 0 {
+				dst.min[g] = -f16(m.half[i*m.perRow+g]) * float32(z)
+			}
+		}
+	}
+	src := m.codes[i*m.stride : i*m.stride+m.format.codeBytes(m.cols)]
+	words := dst.words
+	for len(src) >= 4 {
+		words[0] = binary.LittleEndian.Uint32(src)
+		words, src = words[1:], src[4:]
+	}
+	if len(src) > 0 {
+		var last [4]byte
+		copy(last[:], src)
+		words[0] = binary.LittleEndian.Uint32(last[:])
+	}
+}
