@@ -1,0 +1,56 @@
+// Command hone measures, compresses and serves transformer language models on CPUs.
+//
+// Each verb is one file that registers itself. A verb reads its flags, calls the packages that do the work and prints
+// what they return; nothing is decided here that a package could decide. Exit codes: 0 done, 1 failed, 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run is the whole program. The first SIGINT or SIGTERM asks the verb to stop, a second one ends the process.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	return report(errs, err)
+}
+
+// report prints an error and returns the exit code that it means.
+func report(w io.Writer, err error) int {
+	var wrong *usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &wrong):
+		fmt.Fprintf(w, "hone: %v\n", wrong)
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(w, "hone: interrupted")
+		return exitFailed
+	}
+	fmt.Fprintf(w, "hone: %v\n", err)
+	return exitFailed
+}

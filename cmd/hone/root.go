@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"hone/kernel"
+)
+
+// Groups of verbs in the help text.
+const (
+	groupUse   = "use"
+	groupJudge = "judge"
+	groupStore = "store"
+	groupHost  = "host"
+)
+
+// verbs make the program's commands; register adds one.
+var verbs []func() *cobra.Command
+
+// register is called from the init function of a verb's file. A verb carries a GroupID, an Example and --json.
+func register(verb func() *cobra.Command) { verbs = append(verbs, verb) }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hone",
+		Short: "Measure, compress and serve language models on CPUs",
+		Long: `Hone measures a language model, makes smaller and faster variants of it, shows what they cost in quality,
+and serves the best one over an OpenAI-compatible API.
+
+MODEL is a path (a GGUF file or a Hugging Face directory) or the name of a model in the store ("hone list").`,
+		Example: `  hone up model.gguf              find the fastest variant within a quality budget and serve it
+  hone run model.gguf "Hello"     answer one prompt`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if err := kernel.EnvError(); err != nil {
+				return &usageError{err.Error()}
+			}
+			return nil
+		},
+		Args: cobra.ArbitraryArgs,
+		RunE: rootVerb,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupUse, Title: "Use a model:"},
+		&cobra.Group{ID: groupJudge, Title: "Judge and change a model:"},
+		&cobra.Group{ID: groupStore, Title: "The store:"},
+		&cobra.Group{ID: groupHost, Title: "This machine:"})
+	for _, verb := range verbs {
+		root.AddCommand(verb())
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommandGroupID(groupHost)
+	root.SetCompletionCommandGroupID(groupHost)
+	return root
+}
+
+// rootVerb runs when no verb matched: help without words, otherwise the nearest verb's name.
+func rootVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return usagef("unknown verb %q%s; `hone --help` lists all verbs", args[0], didYouMean(args[0], names))
+}
+
+// usageError is a mistake in how the program was called: exit code 2.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// flagError turns pflag's errors into usage errors and names the nearest flag.
+func flagError(cmd *cobra.Command, err error) error {
+	hint := fmt.Sprintf("; `%s --help` lists all flags", cmd.CommandPath())
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		name := "--" + unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return usagef("unknown flag -%s%s", unknown.GetSpecifiedName(), hint)
+		}
+		return usagef("unknown flag %s%s%s", name, didYouMean(name, names), hint)
+	}
+	return usagef("%v%s", err, hint)
+}
+
+// takes checks the number of words after a verb. want names them, as in "MODEL [PROMPT]".
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		problem := "needs more than"
+		if len(args) > most {
+			problem = "takes fewer than"
+		}
+		return usagef("`%s` %s %d words; usage: hone %s (quote a text with spaces)", cmd.CommandPath(), problem, len(args), cmd.Use)
+	}
+}
+
+// didYouMean returns " (did you mean X?)" when a name is close to word, "" otherwise.
+func didYouMean(word string, names []string) string {
+	best, least := "", 1+len(word)/2
+	slices.Sort(names)
+	for _, n := range names {
+		d := editDistance(strings.ToLower(word), n)
+		if strings.HasPrefix(n, word) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// editDistance is Levenshtein's, on bytes: names are ASCII and short.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := last
+			if a[i] != b[j] {
+				d = 1 + min(last, row[j], row[j+1])
+			}
+			last, row[j+1] = row[j+1], d
+		}
+	}
+	return row[len(b)]
+}
