@@ -9,6 +9,12 @@ import (
 const (
 	gemmKC = 256 // depth of a packed panel of B: 32 KB, so that it stays in the first-level cache
 	gemmMC = 96  // rows of a task
+	gemmMR = 12  // rows of a tile of the micro-kernel
+
+	gemmFew   = 2 * gemmMC // up to so many rows the tasks pack B for themselves
+	gemmGroup = 8          // panels of a task: 256 columns
+	gemmTasks = 16         // below that number the tasks become smaller
+	gemmAlone = 200_000    // multiply-adds not worth waking a worker for
 )
 
 // GemmNT computes C[m,n] = A[m,k]·B[n,k]ᵀ (a layer's X·Wᵀ), with acc C += A·Bᵀ. Matrices are row-major with lda, ldb, ldc
@@ -47,13 +53,23 @@ type gemmArgs struct {
 	acc     bool
 }
 
-// gemmRun is a product at work: B is packed first, panel after panel, then C is computed block after block.
+// gemmRun is a product at work. B is packed first, panel after panel, then C is computed block after block; where A has
+// few rows, a task packs what it needs of B and uses it at once. A transposed A is packed in both cases.
 type gemmRun struct {
 	gemmArgs
-	panels, depths int         // number of panels of 32 columns, of slices of gemmKC
-	packed         []float32   // panel p: k rows of 32
-	edge           [][]float32 // per worker: C block of an incomplete panel
-	pack, mul      gemmStep
+	panels, depths   int       // number of panels of 32 columns, of slices of gemmKC
+	blocks, mc       int       // number of blocks of rows, and rows in one
+	groups           int       // number of groups of gemmGroup panels; 0: each task packs its own panel
+	packedA          []float32 // where A is transposed: slice after slice, each in tiles of gemmMR rows
+	packedB          []float32 // panel after panel, k rows of 32 each
+	own              []gemmOwn // of each worker
+	packing, mulling gemmStep
+}
+
+// gemmOwn is a worker's scratch memory.
+type gemmOwn struct {
+	edge [gemmMC * PanelWidth]float32 // a block of C at an incomplete panel
+	b    [gemmKC * PanelWidth]float32 // a slice of a panel of B
 }
 
 // gemmStep is one of the two steps as a Task.
@@ -66,8 +82,8 @@ func (s *gemmStep) Do(i, worker int) { s.do(s.run, i, worker) }
 
 var gemmRuns = sync.Pool{New: func() any {
 	g := new(gemmRun)
-	g.pack = gemmStep{g, (*gemmRun).packTask}
-	g.mul = gemmStep{g, (*gemmRun).mulTask}
+	g.packing = gemmStep{g, (*gemmRun).packTask}
+	g.mulling = gemmStep{g, (*gemmRun).mulTask}
 	return g
 }}
 
@@ -76,89 +92,180 @@ func gemm(p *Pool, args gemmArgs) {
 		return
 	}
 	checkMatrix("C", args.m, args.n, len(args.c), args.ldc)
+	if args.k <= 0 {
+		args.empty()
+		return
+	}
+	if args.m*args.n*args.k < gemmAlone {
+		p = nil
+	}
 	g := gemmRuns.Get().(*gemmRun)
-	g.gemmArgs = args
-	g.panels = (args.n + PanelWidth - 1) / PanelWidth
-	g.depths = (args.k + gemmKC - 1) / gemmKC
-	if need := g.panels * PanelWidth * args.k; cap(g.packed) < need {
-		g.packed = make([]float32, need)
-	} else {
-		g.packed = g.packed[:need]
+	g.cut(args)
+	if len(g.own) < p.Workers() {
+		g.own = make([]gemmOwn, p.Workers())
 	}
-	for len(g.edge) < p.Workers() {
-		g.edge = append(g.edge, make([]float32, gemmMC*PanelWidth))
-	}
-	p.Run(g.panels*g.depths, &g.pack)
-	p.Run((args.m+gemmMC-1)/gemmMC, &g.mul)
+	p.Run(g.packTasks(), &g.packing)
+	p.Run(g.mulTasks(), &g.mulling)
 	g.gemmArgs = gemmArgs{}
 	gemmRuns.Put(g)
 }
 
-// packTask copies one slice in depth of one panel of B to rows of 32, zeros beyond the last column.
+// empty is the product of depth 0.
+func (g *gemmArgs) empty() {
+	for i := 0; i < g.m && !g.acc; i++ {
+		clear(g.c[i*g.ldc:][:g.n])
+	}
+}
+
+// cut plans the product.
+func (g *gemmRun) cut(args gemmArgs) {
+	g.gemmArgs = args
+	g.panels = ceilDiv(g.n, PanelWidth)
+	g.depths = ceilDiv(g.k, gemmKC)
+	g.packedA = resize(g.packedA, 0)
+	if g.transposedA() {
+		g.packedA = resize(g.packedA, ceilDiv(g.m, gemmMR)*gemmMR*g.k)
+	}
+	g.mc, g.groups = gemmMC, 0
+	if g.m > gemmFew {
+		g.groups = ceilDiv(g.panels, gemmGroup)
+		g.packedB = resize(g.packedB, g.panels*PanelWidth*g.k)
+		for g.mc > gemmMR && g.groups*ceilDiv(g.m, g.mc) < gemmTasks {
+			g.mc /= 2
+		}
+	}
+	g.blocks = ceilDiv(g.m, g.mc)
+}
+
+func (g *gemmRun) transposedA() bool { return g.rs == 1 && g.ks != 1 && g.m > 1 }
+
+// packTasks counts the pieces of the first step: slices of panels of B, then slices of A.
+func (g *gemmRun) packTasks() int {
+	n := 0
+	if g.groups > 0 {
+		n = g.panels * g.depths
+	}
+	if g.transposedA() {
+		n += g.depths * ceilDiv(g.m, gemmMC)
+	}
+	return n
+}
+
+// packTask packs one slice of a panel of B or of a block of A.
 func (g *gemmRun) packTask(i, _ int) {
-	panel, k0 := i/g.depths, i%g.depths*gemmKC
-	kc, x0 := min(gemmKC, g.k-k0), panel*PanelWidth
+	if g.groups > 0 {
+		if n := g.panels * g.depths; i >= n {
+			i -= n
+		} else {
+			p, k0 := i/g.depths, i%g.depths*gemmKC
+			g.packPanel(g.packedB[(p*g.k+k0)*PanelWidth:], p, k0)
+			return
+		}
+	}
+	k0, r0 := i%g.depths*gemmKC, i/g.depths*gemmMC
+	kc := min(gemmKC, g.k-k0)
+	packA(g.sliceA(r0, k0, kc).data, g.a[k0*g.ks+r0:], g.ks, kc, min(gemmMC, g.m-r0))
+}
+
+// packPanel copies one slice in depth of one panel of B to rows of 32, zeros beyond the last column.
+func (g *gemmRun) packPanel(dst []float32, p, k0 int) {
+	kc, x0 := min(gemmKC, g.k-k0), p*PanelWidth
 	width := min(PanelWidth, g.n-x0)
-	dst := g.packed[(panel*g.k+k0)*PanelWidth:][:kc*PanelWidth]
 	if g.bT {
-		packTransposedGo(dst, g.b[x0*g.ldb+k0:], g.ldb, kc, width)
+		packTransposed(dst, g.b[x0*g.ldb+k0:], g.ldb, kc, width)
 		return
 	}
-	packRowsGo(dst, g.b[k0*g.ldb+x0:], g.ldb, kc, width)
+	packRows(dst, g.b[k0*g.ldb+x0:], g.ldb, kc, width)
 }
 
-// packRowsGo copies kc rows of width elements to rows of 32.
-func packRowsGo(dst, b []float32, ldb, kc, width int) {
-	for j := range kc {
-		row := dst[j*PanelWidth:][:PanelWidth]
-		clear(row[copy(row, b[j*ldb:][:width]):])
+// sliceA is A from row r0, a multiple of gemmMR where A is packed, and column k0 on.
+func (g *gemmRun) sliceA(r0, k0, kc int) gemmA {
+	if g.transposedA() {
+		tiles := ceilDiv(g.m, gemmMR)
+		return gemmA{g.packedA[tiles*gemmMR*k0+r0*kc:], 1, gemmMR, gemmMR * kc}
 	}
+	return gemmA{g.a[r0*g.rs+k0*g.ks:], g.rs, g.ks, 0}
 }
 
-// packTransposedGo turns width rows of kc elements into kc rows of 32.
-func packTransposedGo(dst, b []float32, ldb, kc, width int) {
-	if width < PanelWidth {
-		clear(dst)
+func (g *gemmRun) mulTasks() int {
+	if g.groups == 0 {
+		return g.panels
 	}
-	for x := range width {
-		for j, v := range b[x*ldb:][:kc] {
-			dst[j*PanelWidth+x] = v
-		}
-	}
+	return g.groups * g.blocks
 }
 
-// mulTask computes one block of gemmMC rows of C over all columns.
+// mulTask computes one panel of C (groups = 0), or one block of rows by a group of panels.
 func (g *gemmRun) mulTask(i, worker int) {
-	r0 := i * gemmMC
-	rows := min(gemmMC, g.m-r0)
-	for k0 := 0; k0 == 0 || k0 < g.k; k0 += gemmKC {
-		for panel := range g.panels {
-			g.mulBlock(r0, rows, k0, panel, g.edge[worker])
+	own := &g.own[worker]
+	first, last, b0, b1 := i, i+1, 0, g.blocks
+	if g.groups > 0 {
+		group, block := i/g.blocks, i%g.blocks
+		first, b0 = group*gemmGroup, block
+		last, b1 = min(first+gemmGroup, g.panels), block+1
+	}
+	for d := range g.depths {
+		for p := first; p < last; p++ {
+			k0 := d * gemmKC
+			var b []float32
+			if g.groups > 0 {
+				b = g.packedB[(p*g.k+k0)*PanelWidth:]
+			} else {
+				b = own.b[:]
+				g.packPanel(b, p, k0)
+			}
+			for block := b0; block < b1; block++ {
+				g.mulBlock(block*g.mc, k0, p, b, own.edge[:])
+			}
 		}
 	}
 }
 
-// mulBlock adds one slice in depth to one block of C, gemmMC rows by 32 columns.
-func (g *gemmRun) mulBlock(r0, rows, k0, p int, edge []float32) {
-	kc, x0 := min(gemmKC, g.k-k0), p*PanelWidth
-	acc := g.acc || k0 > 0
-	var a, b []float32
-	if kc > 0 {
-		a, b = g.a[r0*g.rs+k0*g.ks:], g.packed[(p*g.k+k0)*PanelWidth:]
-	}
+// mulBlock adds one slice in depth to one block of C, up to gemmMC rows by 32 columns.
+func (g *gemmRun) mulBlock(r0, k0, p int, b, edge []float32) {
+	rows, kc := min(g.mc, g.m-r0), min(gemmKC, g.k-k0)
+	x0, acc := p*PanelWidth, g.acc || k0 > 0
+	a := g.sliceA(r0, k0, kc)
 	c := g.c[r0*g.ldc+x0:]
 	width := g.n - x0
 	if width >= PanelWidth {
-		panel(rows, kc, a, g.rs, g.ks, b, PanelWidth, c, g.ldc, acc)
+		a.mul(rows, kc, b, c, g.ldc, acc)
 		return
 	}
 	for i := range rows {
 		copy(edge[i*PanelWidth:][:width], c[i*g.ldc:])
 	}
-	panel(rows, kc, a, g.rs, g.ks, b, PanelWidth, edge, PanelWidth, acc)
+	a.mul(rows, kc, b, edge, PanelWidth, acc)
 	for i := range rows {
 		copy(c[i*g.ldc:][:width], edge[i*PanelWidth:])
 	}
+}
+
+// gemmA is a block of A: element [i,j] at data[i*rs+j*ks], or, where tile is not 0, in tiles of gemmMR rows that are tile
+// elements apart.
+type gemmA struct {
+	data         []float32
+	rs, ks, tile int
+}
+
+// mul is panel on a block of A.
+func (a gemmA) mul(rows, kc int, b, c []float32, ldc int, acc bool) {
+	if a.tile == 0 {
+		panel(rows, kc, a.data, a.rs, a.ks, b, PanelWidth, c, ldc, acc)
+		return
+	}
+	for t := 0; t*gemmMR < rows; t++ {
+		panel(min(gemmMR, rows-t*gemmMR), kc, a.data[t*a.tile:], a.rs, a.ks, b, PanelWidth, c[t*gemmMR*ldc:], ldc, acc)
+	}
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// resize returns a slice of n elements with any content, x itself where it is long enough.
+func resize(x []float32, n int) []float32 {
+	if cap(x) < n {
+		return make([]float32, n)
+	}
+	return x[:n]
 }
 
 // checkMatrix panics unless a row-major matrix with ld between its rows fits in n elements.

@@ -103,6 +103,9 @@ func (p panel) tile(n, disp, nv int) {
 		}
 		a = append(a, t)
 	}
+	if n*nv >= 12 {
+		p.prefetchC(n, nv, disp)
+	}
 	store, loop := p.label("store"), p.label("k")
 	p.TESTQ(k, k)
 	p.JZ(store)
@@ -161,6 +164,21 @@ func (p panel) eachC(n, nv, disp int, f func(m operand.Mem, r, j int)) {
 	for r := range n {
 		for j := range nv {
 			f(at(row, disp+j*p.bytes), r, j)
+		}
+		if r+1 < n {
+			p.ADDQ(p.ldc, row)
+		}
+	}
+}
+
+// prefetchC asks for the tile of C below this one, which would otherwise be waited for before its first multiply-add.
+func (p panel) prefetchC(n, nv, disp int) {
+	row := p.GP64()
+	p.IMUL3Q(operand.Imm(uint64(n)), p.ldc, row)
+	p.ADDQ(p.c, row)
+	for r := range n {
+		for d := 0; d < nv*p.bytes; d += 64 {
+			p.PREFETCHT0(at(row, disp+d))
 		}
 		if r+1 < n {
 			p.ADDQ(p.ldc, row)
