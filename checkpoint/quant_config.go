@@ -1,0 +1,268 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxPatterns bounds the regular expressions of a quantization_config, which are tried on every layer.
+const maxPatterns = 256
+
+// quantConfig is config.json's quantization_config of the method compressed-tensors
+// (fields: QuantizationConfig in https://github.com/vllm-project/compressed-tensors).
+type quantConfig struct {
+	exact    map[string]*scheme // by layer name
+	patterns []patternScheme    // "re:…"
+	classes  map[string]*scheme // by module class, such as Linear
+}
+
+type patternScheme struct {
+	pattern *regexp.Regexp
+	scheme  *scheme
+}
+
+// scheme says how the weights of a group of layers are quantized.
+type scheme struct {
+	bits      int
+	kind      string // "int" or "float"
+	symmetric bool
+	strategy  string
+	group     int   // columns of one scale; 0: the whole row
+	tokens    bool  // activations are int8 with one scale a token
+	refused   error // what of it cannot be served
+}
+
+// format returns quant's name of the scheme, and why it cannot be served.
+func (s *scheme) format(oneScale bool) (string, error) {
+	if s.tokens && s.bits == 8 && s.symmetric && oneScale {
+		return "w8a8", s.refused
+	}
+	name := fmt.Sprintf("%s%d-g%d", s.kind, s.bits, s.group)
+	if oneScale {
+		name = fmt.Sprintf("%s%d-row", s.kind, s.bits)
+	}
+	if !s.symmetric {
+		name += "-asym"
+	}
+	err := s.refused
+	if err == nil && s.tokens {
+		err = fmt.Errorf("int8 activations a token with %s weights are not served", name)
+	}
+	if err == nil && s.bits != 4 && s.bits != 8 {
+		err = fmt.Errorf("%s is not served; 4 and 8 bits are", name)
+	}
+	return name, err
+}
+
+// readQuantConfig returns nil when the model is not quantized.
+func readQuantConfig(config map[string]any) (*quantConfig, error) {
+	raw, there := config["quantization_config"]
+	if !there {
+		raw = config["compression_config"] // its name until 2024
+	}
+	if raw == nil {
+		return nil, nil
+	}
+	c, ok := raw.(map[string]any)
+	if !ok {
+		return nil, errors.New("an object is wanted")
+	}
+	if m := c["quant_method"]; m != "compressed-tensors" {
+		return nil, fmt.Errorf("quant_method %.60q is not read; compressed-tensors is", fmt.Sprint(m))
+	}
+	for _, key := range []string{"transform_config", "sparsity_config"} {
+		if err := refuseExtra(key, c[key]); err != nil {
+			return nil, err
+		}
+	}
+	groups, _ := c["config_groups"].(map[string]any)
+	out := &quantConfig{exact: map[string]*scheme{}, classes: map[string]*scheme{}}
+	for _, name := range sortedKeys(groups) {
+		if err := out.addGroup(groups[name]); err != nil {
+			return nil, fmt.Errorf("config_groups: %.60q: %w", name, err)
+		}
+	}
+	return out, nil
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// refuseExtra refuses what would change the meaning of the weights.
+func refuseExtra(key string, v any) error {
+	m, ok := v.(map[string]any)
+	switch {
+	case v == nil, ok && len(m) == 0, ok && m["format"] == "dense":
+		return nil
+	}
+	return fmt.Errorf("%s is not served", key)
+}
+
+func (c *quantConfig) addGroup(raw any) error {
+	group, ok := raw.(map[string]any)
+	if !ok {
+		return errors.New("an object is wanted; presets by name are not read")
+	}
+	s, err := readScheme(group)
+	if err != nil {
+		return err
+	}
+	targets, _ := group["targets"].([]any)
+	for _, t := range targets {
+		target, ok := t.(string)
+		if !ok {
+			return errors.New("targets: strings are wanted")
+		}
+		if err := c.addTarget(target, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTarget notes a target; of two groups with the same target the first counts.
+func (c *quantConfig) addTarget(target string, s *scheme) error {
+	if expr, ok := strings.CutPrefix(target, "re:"); ok {
+		if len(c.patterns) == maxPatterns {
+			return fmt.Errorf("more than %d patterns", maxPatterns)
+		}
+		re, err := regexp.Compile("^(?:" + expr + ")")
+		if err != nil {
+			return fmt.Errorf("target %s: %w", quoteName(target), err)
+		}
+		c.patterns = append(c.patterns, patternScheme{re, s})
+		return nil
+	}
+	table := c.exact
+	if first := target[:min(1, len(target))]; first >= "A" && first <= "Z" {
+		table = c.classes
+	}
+	if table[target] == nil {
+		table[target] = s
+	}
+	return nil
+}
+
+// schemeOf finds a layer's scheme as compressed-tensors does: by exact name, by pattern, by class.
+func (c *quantConfig) schemeOf(layer string) (*scheme, error) {
+	if s := c.exact[layer]; s != nil {
+		return s, nil
+	}
+	for _, p := range c.patterns {
+		if p.pattern.MatchString(layer) {
+			return p.scheme, nil
+		}
+	}
+	class := "Linear"
+	if isEmbedding(layer) {
+		class = "Embedding"
+	}
+	if s := c.classes[class]; s != nil {
+		return s, nil
+	}
+	return nil, errors.New("it is quantized, but no group of quantization_config targets it")
+}
+
+// isEmbedding tells embeddings from linear layers by the names that models give them.
+func isEmbedding(layer string) bool {
+	last := layer[strings.LastIndexByte(layer, '.')+1:]
+	return strings.Contains(last, "embed") || last == "wte" || last == "wpe"
+}
+
+func readScheme(group map[string]any) (*scheme, error) {
+	weights, ok := group["weights"].(map[string]any)
+	if !ok {
+		return nil, errors.New("weights: an object is wanted")
+	}
+	s := &scheme{symmetric: true, kind: "int", bits: 8, strategy: "tensor"}
+	if v, ok := weights["symmetric"].(bool); ok {
+		s.symmetric = v
+	}
+	if v, ok := weights["type"].(string); ok {
+		s.kind = strings.ToLower(v)
+	}
+	if n, ok := jsonInt(weights["num_bits"]); ok {
+		s.bits = n
+	}
+	if s.bits < 1 || s.bits > 16 {
+		return nil, fmt.Errorf("num_bits %d", s.bits)
+	}
+	s.refused = s.readActivations(group)
+	return s, s.readStrategy(weights)
+}
+
+// readStrategy reads strategy and group_size; either may be left out.
+func (s *scheme) readStrategy(weights map[string]any) error {
+	size, sized := jsonInt(weights["group_size"])
+	name, _ := weights["strategy"].(string)
+	name = strings.ToLower(name)
+	switch {
+	case name != "":
+	case sized && size > 0:
+		name = "group"
+	case sized:
+		name = "channel"
+	default:
+		name = "tensor"
+	}
+	s.strategy = name
+	switch name {
+	case "group":
+		if size <= 0 {
+			return fmt.Errorf("group_size %d", size)
+		}
+		s.group = size
+	case "channel", "tensor":
+	default:
+		s.refuse("strategy %.40q is not served; group, channel and tensor are", name)
+	}
+	if s.kind != "int" {
+		s.refuse("weights of type %.40q are not served; int is", s.kind)
+	}
+	return nil
+}
+
+func (s *scheme) refuse(format string, args ...any) {
+	if s.refused == nil {
+		s.refused = fmt.Errorf(format, args...)
+	}
+}
+
+// readActivations accepts no quantized activations, or int8 with one scale a token made on the fly.
+func (s *scheme) readActivations(group map[string]any) error {
+	if group["output_activations"] != nil {
+		return errors.New("output_activations are not served")
+	}
+	raw := group["input_activations"]
+	if raw == nil {
+		return nil
+	}
+	in, _ := raw.(map[string]any)
+	bits, _ := jsonInt(in["num_bits"])
+	kind, strategy, symmetric, dynamic := in["type"], in["strategy"], in["symmetric"], in["dynamic"]
+	if bits != 8 || kind != "int" || strategy != "token" || symmetric != true || dynamic != true {
+		return fmt.Errorf("input_activations of %d bits, type %.20q, strategy %.20q, symmetric %v, dynamic %v are not served; "+
+			"8 bits, int, token, symmetric and dynamic are", bits, fmt.Sprint(kind), fmt.Sprint(strategy), symmetric == true, dynamic == true)
+	}
+	s.tokens = true
+	return nil
+}
+
+func jsonInt(v any) (int, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	i, err := n.Int64()
+	return int(i), err == nil
+}

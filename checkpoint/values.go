@@ -1,0 +1,62 @@
+package checkpoint
+
+import (
+	"fmt"
+	"math"
+
+	"hone/quant"
+)
+
+// matrixOf views the bytes of a two-dimensional tensor as a matrix and checks its numbers.
+func matrixOf(format string, shape []int, data []byte) (quant.Matrix, error) {
+	if len(shape) != 2 {
+		return nil, fmt.Errorf("shape %v: a matrix has two dimensions", shape)
+	}
+	return checkedMatrix(format, shape[0], shape[1], data)
+}
+
+func checkedMatrix(format string, rows, cols int, data []byte) (quant.Matrix, error) {
+	if rows == 0 || cols == 0 {
+		return nil, fmt.Errorf("shape [%d %d] holds no value", rows, cols)
+	}
+	m, err := quant.FromBytes(format, rows, cols, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := quant.Check(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// vectorOf decodes a tensor of any shape to float32. The last dimension is the row that block formats are cut along.
+func vectorOf(format string, shape []int, data []byte) ([]float32, error) {
+	rows, cols := 1, 1
+	for i, d := range shape {
+		if i == len(shape)-1 {
+			cols = d
+			continue
+		}
+		rows *= d
+	}
+	m, err := checkedMatrix(format, rows, cols, data)
+	if err != nil {
+		return nil, err
+	}
+	v := flatten(m)
+	for i, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return nil, fmt.Errorf("value %d is %v", i, x)
+		}
+	}
+	return v, nil
+}
+
+func flatten(m quant.Matrix) []float32 {
+	rows, cols := m.Dims()
+	out := make([]float32, rows*cols)
+	for i := range rows {
+		m.ReadRow(out[i*cols:(i+1)*cols], i)
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+package checkpoint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// schemeKey is what tells one group of layers from another.
+type schemeKey struct {
+	bits      int
+	group     int // 0: one scale a row
+	symmetric bool
+	tokens    bool
+}
+
+// groupTable collects which layers are quantized how.
+type groupTable struct {
+	layers    map[schemeKey][]string
+	unchanged []string // layers left dense
+}
+
+func (t *groupTable) add(s schemeKey, layer string) {
+	if t.layers == nil {
+		t.layers = map[schemeKey][]string{}
+	}
+	t.layers[s] = append(t.layers[s], layer)
+}
+
+func (t *groupTable) dense(name string) {
+	if layer, ok := strings.CutSuffix(name, partWeight); ok {
+		t.unchanged = append(t.unchanged, layer)
+	}
+}
+
+// config returns the quantization_config, nil when nothing is quantized. The scheme with most layers targets the class
+// Linear, the others name their layers; embeddings are always named, since Linear does not mean them.
+func (t *groupTable) config() map[string]any {
+	if len(t.layers) == 0 {
+		return nil
+	}
+	keys := t.sortedKeys()
+	groups := map[string]any{}
+	formats := map[string]bool{}
+	for i, k := range keys {
+		formats[k.format()] = true
+		groups[fmt.Sprintf("group_%d", i)] = k.describe(t.targets(k, i == 0))
+	}
+	format := "mixed-precision"
+	if len(formats) == 1 {
+		format = keys[0].format()
+	}
+	return map[string]any{
+		"quant_method": "compressed-tensors", "quantization_status": "compressed", "format": format,
+		"config_groups": groups, "ignore": t.ignored(), "kv_cache_scheme": nil, "global_compression_ratio": nil,
+	}
+}
+
+// sortedKeys orders schemes by falling number of layers.
+func (t *groupTable) sortedKeys() []schemeKey {
+	var keys []schemeKey
+	for k := range t.layers {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b schemeKey) int {
+		return cmp.Or(len(t.layers[b])-len(t.layers[a]), strings.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	return keys
+}
+
+func (t *groupTable) targets(k schemeKey, first bool) []string {
+	if !first {
+		return t.layers[k]
+	}
+	out := []string{"Linear"}
+	for _, layer := range t.layers[k] {
+		if isEmbedding(layer) {
+			out = append(out, layer)
+		}
+	}
+	return out
+}
+
+// ignored lists the dense layers, and lm_head where it is no layer of its own but tied to the embedding.
+func (t *groupTable) ignored() []string {
+	out := slices.Clone(t.unchanged)
+	for _, layers := range t.layers {
+		if slices.Contains(layers, "lm_head") {
+			return out
+		}
+	}
+	if !slices.Contains(out, "lm_head") {
+		out = append(out, "lm_head")
+	}
+	return out
+}
+
+func (k schemeKey) format() string {
+	if k.tokens {
+		return "int-quantized"
+	}
+	return "pack-quantized"
+}
+
+func (k schemeKey) describe(targets []string) map[string]any {
+	weights := map[string]any{
+		"num_bits": k.bits, "type": "int", "symmetric": k.symmetric, "strategy": "channel", "group_size": nil, "dynamic": false,
+	}
+	if k.group > 0 {
+		weights["strategy"], weights["group_size"] = "group", k.group
+	}
+	out := map[string]any{
+		"targets": targets, "weights": weights, "input_activations": nil, "output_activations": nil, "format": k.format(),
+	}
+	if k.tokens {
+		out["input_activations"] = map[string]any{
+			"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "group_size": nil, "dynamic": true,
+		}
+	}
+	return out
+}

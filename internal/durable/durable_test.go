@@ -1,0 +1,98 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var errStop = errors.New("stop")
+
+func write(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func TestWriteFileReplaces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, text := range []string{"old", "new and longer", ""} {
+		if err := WriteFile(path, write(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(path); string(got) != text {
+			t.Errorf("%q, want %q", got, text)
+		}
+	}
+}
+
+func TestWriteFileFailureLeavesOld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := WriteFile(path, write("old")); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteFile(path, func(w io.Writer) error {
+		fmt.Fprint(w, "half")
+		return errStop
+	})
+	if got, _ := os.ReadFile(path); !errors.Is(err, errStop) || string(got) != "old" {
+		t.Errorf("%v, content %q", err, got)
+	}
+	if got := names(t, filepath.Dir(path)); len(got) != 1 {
+		t.Errorf("left over: %v", got)
+	}
+}
+
+func TestWriteDir(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	fill := func(dir string) error {
+		if _, err := os.Stat(path); err == nil {
+			t.Error("the folder is visible before it is whole")
+		}
+		return os.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o666)
+	}
+	if err := WriteDir(path, fill); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, path); len(got) != 1 || got[0] != "a" {
+		t.Errorf("content %v", got)
+	}
+	if err := WriteDir(path, fill); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second write: %v", err)
+	}
+}
+
+func TestWriteDirFailureLeavesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	err := WriteDir(path, func(dir string) error {
+		if !IsTemp(filepath.Base(dir)) {
+			t.Errorf("%s is not a temporary name", dir)
+		}
+		os.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o666)
+		return errStop
+	})
+	if !errors.Is(err, errStop) {
+		t.Error(err)
+	}
+	if got := names(t, filepath.Dir(path)); len(got) != 0 {
+		t.Errorf("left over: %v", got)
+	}
+}
