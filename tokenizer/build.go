@@ -1,0 +1,187 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// source is a tokenizer as tokenizer.json describes it; GGUF metadata is put into this form first, so that both ways
+// build the same pipeline and ToJSON has only to write it down.
+type source struct {
+	normalizer, pre, post, decoder json.RawMessage
+	added                          []addedToken
+	modelType                      string // "BPE", "WordPiece"
+	vocab                          map[string]int32
+	merges                         int
+	merge                          func(i int) (left, right string, err error)
+	keepFirstMerge                 bool
+	ignoreMerges, fuseUnk          bool
+	unk                            string
+	prefix                         string // of continuation tokens
+	maxChars                       int
+	bos, eos, pad                  string
+	eosIDs                         []int32
+	chat                           string
+	files                          [2][]byte // the bytes it came from, if it came from files
+}
+
+// build puts the pipeline together.
+func build(s source) (*pipeline, error) {
+	p := &pipeline{vocab: s.vocab, special: map[int32]bool{}, bos: -1, chat: s.chat}
+	var err error
+	if p.norm, err = parseNormalizer(s.normalizer); err != nil {
+		return nil, err
+	}
+	if err = p.addTokens(&s); err != nil {
+		return nil, err
+	}
+	chain, err := parsePre(s.pre)
+	if err != nil {
+		return nil, err
+	}
+	p.scan, p.steps = chain.finish()
+	if p.model, err = buildModel(&s, chain.byteLevel); err != nil {
+		return nil, err
+	}
+	if p.template, err = parsePost(s.post); err != nil {
+		return nil, err
+	}
+	if p.decoder, err = parseDecoder(s.decoder, s.modelType); err != nil {
+		return nil, err
+	}
+	if err := p.checkTemplate(); err != nil {
+		return nil, err
+	}
+	p.findEnds(&s)
+	p.source = s
+	return p, nil
+}
+
+// addTokens fills the table of tokens and the two sets of added ones.
+func (p *pipeline) addTokens(s *source) error {
+	for i := range s.added {
+		if id, ok := s.vocab[s.added[i].Content]; ok {
+			s.added[i].ID = id
+		}
+	}
+	if err := p.fillTokens(s); err != nil {
+		return err
+	}
+	var raw, normalized []addedToken
+	for _, t := range s.added {
+		p.tokens[t.ID] = t.Content
+		if t.Special {
+			p.special[t.ID] = true
+		}
+		if t.Normalized {
+			normalized = append(normalized, t)
+		} else {
+			raw = append(raw, t)
+		}
+	}
+	plain := func(text string) string { return text }
+	var err error
+	if p.raw, err = newAddedSet(raw, plain); err != nil {
+		return err
+	}
+	if p.norm != nil {
+		plain = p.norm.normalize
+	}
+	p.normalized, err = newAddedSet(normalized, plain)
+	return err
+}
+
+// fillTokens sizes the table by the highest id. Ids far above the number of tokens are a damaged file.
+func (p *pipeline) fillTokens(s *source) error {
+	count := len(s.vocab) + len(s.added)
+	limit := int32(2*count + 65536)
+	top := int32(-1)
+	check := func(token string, id int32) error {
+		if id < 0 || id >= limit {
+			return fmt.Errorf("tokenizer: token %s has id %d, but there are only %d tokens", quote(token), id, count)
+		}
+		top = max(top, id)
+		return nil
+	}
+	for token, id := range s.vocab {
+		if err := check(token, id); err != nil {
+			return err
+		}
+	}
+	for _, t := range s.added {
+		if err := check(t.Content, t.ID); err != nil {
+			return err
+		}
+	}
+	p.tokens = make([]string, top+1)
+	for token, id := range s.vocab {
+		p.tokens[id] = token
+	}
+	return nil
+}
+
+func buildModel(s *source, byteLevel bool) (model, error) {
+	switch s.modelType {
+	case "BPE":
+		if !byteLevel {
+			return nil, &UnsupportedError{"model", "BPE without a ByteLevel pre-tokenizer", "byte-level BPE and WordPiece are supported"}
+		}
+		m, err := newBPE(s.vocab, s.merges, s.merge, s.keepFirstMerge)
+		if err != nil {
+			return nil, err
+		}
+		m.ignoreMerges, m.fuseUnk = s.ignoreMerges, s.fuseUnk
+		if s.unk != "" {
+			id, ok := s.vocab[s.unk]
+			if !ok {
+				return nil, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
+			}
+			m.unk = id
+		}
+		return m, nil
+	case "WordPiece":
+		id, ok := s.vocab[s.unk]
+		if !ok {
+			return nil, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
+		}
+		return newWordPiece(s.vocab, s.prefix, id, s.maxChars), nil
+	}
+	return nil, &UnsupportedError{"model", s.modelType, "BPE (byte-level) and WordPiece are supported"}
+}
+
+func (p *pipeline) checkTemplate() error {
+	for _, id := range p.template {
+		if id != templateText && !p.has(id) {
+			return fmt.Errorf("tokenizer: the post-processor adds id %d, but the highest id is %d", id, len(p.tokens)-1)
+		}
+	}
+	return nil
+}
+
+// endTokens are the texts of tokens that end a turn or a document in the models that are known; a special token so
+// spelled ends a generation even if the file does not list it.
+var endTokens = []string{
+	"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|call|>",
+	"<end_of_turn>", "<EOT>", "<|EOT|>", "<｜end▁of▁sentence｜>", "<|end▁of▁sentence|>",
+}
+
+func (p *pipeline) findEnds(s *source) {
+	if id, ok := p.ID(s.bos); ok && s.bos != "" {
+		p.bos = id
+	}
+	add := func(id int32) {
+		if p.has(id) && !slices.Contains(p.eos, id) {
+			p.eos = append(p.eos, id)
+		}
+	}
+	for _, id := range s.eosIDs {
+		add(id)
+	}
+	for _, token := range append([]string{s.eos}, endTokens...) {
+		if id, ok := p.ID(token); ok && token != "" && (token == s.eos || p.special[id]) {
+			add(id)
+		}
+	}
+	slices.Sort(p.eos)
+}

@@ -1,0 +1,212 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Types of tokens in GGUF metadata (tokenizer.ggml.token_type).
+const (
+	ggufUnknown     = 2
+	ggufControl     = 3
+	ggufUserDefined = 4
+)
+
+const ggufPrefix = "tokenizer.ggml."
+
+// FromGGUF builds the tokenizer that GGUF metadata describes: model gpt2 (byte-level BPE, its pre-tokenizer by name) or
+// bert (WordPiece). Other models are an UnsupportedError.
+func FromGGUF(meta MetadataReader) (Tokenizer, error) {
+	g := ggufReader{meta: meta}
+	s, err := g.source()
+	if err != nil {
+		return nil, err
+	}
+	return build(s)
+}
+
+type ggufReader struct {
+	meta   MetadataReader
+	tokens []string
+	types  []int
+}
+
+func (g *ggufReader) source() (source, error) {
+	name, ok := g.meta.String(ggufPrefix + "model")
+	if !ok {
+		return source{}, errors.New("tokenizer: the GGUF metadata has no " + ggufPrefix + "model")
+	}
+	if g.tokens, ok = g.meta.Strings(ggufPrefix + "tokens"); !ok || len(g.tokens) == 0 {
+		return source{}, errors.New("tokenizer: the GGUF metadata has no " + ggufPrefix + "tokens")
+	}
+	if len(g.tokens) > math.MaxInt32/4 {
+		return source{}, fmt.Errorf("tokenizer: %d tokens are too many", len(g.tokens))
+	}
+	g.types, ok = g.meta.Ints(ggufPrefix + "token_type")
+	if ok && len(g.types) != len(g.tokens) {
+		return source{}, fmt.Errorf("tokenizer: %d token types for %d tokens", len(g.types), len(g.tokens))
+	}
+	s := source{eos: g.token("eos_token_id"), bos: g.token("bos_token_id"), pad: g.token("padding_token_id")}
+	s.chat, _ = g.meta.String("tokenizer.chat_template")
+	for _, key := range []string{"eos_token_id", "eot_token_id", "eom_token_id"} {
+		if id, ok := g.id(key); ok {
+			s.eosIDs = append(s.eosIDs, id)
+		}
+	}
+	switch name {
+	case "gpt2":
+		return s, g.bpe(&s)
+	case "bert":
+		return s, g.wordPiece(&s)
+	}
+	return s, &UnsupportedError{"GGUF tokenizer model", name, "gpt2 (byte-level BPE) and bert (WordPiece) are supported"}
+}
+
+// id reads a token id; ids out of range (0xFFFFFFFF means none) count as absent.
+func (g *ggufReader) id(key string) (int32, bool) {
+	id, ok := g.meta.Int(ggufPrefix + key)
+	if !ok || id < 0 || id >= len(g.tokens) {
+		return 0, false
+	}
+	return int32(id), true
+}
+
+func (g *ggufReader) token(key string) string {
+	if id, ok := g.id(key); ok {
+		return g.tokens[id]
+	}
+	return ""
+}
+
+func (g *ggufReader) typeOf(id int) int {
+	if g.types == nil {
+		return 1
+	}
+	return g.types[id]
+}
+
+// added lists the tokens that are cut out of the text before anything else: control, unknown and user-defined ones.
+func (g *ggufReader) added() []addedToken {
+	var out []addedToken
+	for id, token := range g.tokens {
+		switch g.typeOf(id) {
+		case ggufControl, ggufUnknown:
+			out = append(out, addedToken{ID: int32(id), Content: token, Special: true})
+		case ggufUserDefined:
+			out = append(out, addedToken{ID: int32(id), Content: token})
+		}
+	}
+	return out
+}
+
+func (g *ggufReader) bpe(s *source) error {
+	pre, ok := g.meta.String(ggufPrefix + "pre")
+	if !ok {
+		pre = "default"
+	}
+	rule, ok := ggufPre[pre]
+	if !ok {
+		return &UnsupportedError{"GGUF pre-tokenizer", pre, "known ones: " + strings.Join(preNames(), ", ")}
+	}
+	merges, ok := g.meta.Strings(ggufPrefix + "merges")
+	if !ok {
+		return errors.New("tokenizer: the GGUF metadata has no " + ggufPrefix + "merges")
+	}
+	s.modelType, s.pre, s.ignoreMerges = "BPE", rule.json(), rule.ignoreMerges
+	s.added = g.added()
+	s.decoder = json.RawMessage(`{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`)
+	s.vocab = make(map[string]int32, len(g.tokens))
+	for id, token := range g.tokens {
+		s.vocab[token] = int32(id)
+	}
+	s.merges, s.keepFirstMerge = len(merges), true
+	s.merge = func(i int) (string, string, error) { return splitMerge(i, merges[i]) }
+	s.post = g.post(rule.addBOS, false, "bos_token_id", "eos_token_id")
+	return nil
+}
+
+// post writes the post-processor that adds BOS and EOS as the flags say; the defaults hold if a flag is absent.
+func (g *ggufReader) post(addBOS, addEOS bool, bosKey, eosKey string) json.RawMessage {
+	if v, ok := g.meta.Bool(ggufPrefix + "add_bos_token"); ok {
+		addBOS = v
+	}
+	if v, ok := g.meta.Bool(ggufPrefix + "add_eos_token"); ok {
+		addEOS = v
+	}
+	var before, after []int32
+	if id, ok := g.id(bosKey); ok && addBOS {
+		before = append(before, id)
+	}
+	if id, ok := g.id(eosKey); ok && addEOS {
+		after = append(after, id)
+	}
+	if before == nil && after == nil {
+		return nil
+	}
+	return templateJSON(g.tokens, before, after)
+}
+
+const phantomSpace = "▁"
+
+// wordPiece reads a BERT vocabulary in llama.cpp's form: a token that begins a word carries U+2581 and a continuation
+// nothing, where BERT's own form writes nothing and "##".
+func (g *ggufReader) wordPiece(s *source) error {
+	s.modelType, s.prefix, s.maxChars = "WordPiece", "##", 100
+	g.tokens = slices.Clone(g.tokens)
+	s.vocab = make(map[string]int32, len(g.tokens))
+	for id := range g.tokens {
+		g.tokens[id] = g.bertSpelling(id)
+	}
+	for id := len(g.tokens) - 1; id >= 0; id-- { // of equal spellings the lowest id counts
+		s.vocab[g.tokens[id]] = int32(id)
+	}
+	s.unk = "[UNK]"
+	if token := g.token("unknown_token_id"); token != "" {
+		s.unk = token
+	}
+	s.pad = g.token("padding_token_id")
+	s.eos, s.eosIDs = g.token("seperator_token_id"), nil
+	s.bos = g.token("cls_token_id")
+	s.added = g.bertAdded(s.unk)
+	s.normalizer = json.RawMessage(`{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}`)
+	s.pre = json.RawMessage(`{"type":"BertPreTokenizer"}`)
+	s.decoder = json.RawMessage(`{"type":"WordPiece","prefix":"##","cleanup":true}`)
+	bos, eos := "cls_token_id", "seperator_token_id"
+	if _, ok := g.id(bos); !ok {
+		bos = "bos_token_id"
+	}
+	if _, ok := g.id(eos); !ok {
+		eos = "eos_token_id"
+	}
+	s.post = g.post(true, true, bos, eos)
+	return nil
+}
+
+// bertAdded lists the special tokens: those of type control, and those that the metadata names, since converters often
+// leave the type of a BERT vocabulary at normal.
+func (g *ggufReader) bertAdded(unk string) []addedToken {
+	out := g.added()
+	for _, key := range []string{"padding_token_id", "cls_token_id", "seperator_token_id", "mask_token_id", "unknown_token_id"} {
+		id, ok := g.id(key)
+		known := slices.ContainsFunc(out, func(t addedToken) bool { return t.ID == id })
+		if ok && !known {
+			out = append(out, addedToken{ID: id, Content: g.tokens[id], Special: true})
+		}
+	}
+	return out
+}
+
+func (g *ggufReader) bertSpelling(id int) string {
+	token := g.tokens[id]
+	if rest, ok := strings.CutPrefix(token, phantomSpace); ok && rest != "" {
+		return rest
+	}
+	if g.typeOf(id) != 1 || strings.HasPrefix(token, "[") && strings.HasSuffix(token, "]") && len(token) > 2 {
+		return token
+	}
+	return "##" + token
+}

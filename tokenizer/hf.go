@@ -1,0 +1,236 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// FromHF builds the tokenizer of a Hugging Face directory from tokenizer.json, tokenizer_config.json,
+// generation_config.json and chat_template.jinja, of which only the first must be there.
+func FromHF(dir string) (Tokenizer, error) {
+	var files [4][]byte
+	for i, name := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) && i > 0 {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: %w", err)
+		}
+		files[i] = b
+	}
+	t, err := fromJSON(files[0], files[1], files[2], string(files[3]))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return t, nil
+}
+
+// FromJSON builds a tokenizer from the bytes of tokenizer.json and tokenizer_config.json, which may be nil.
+func FromJSON(tokenizerJSON, tokenizerConfigJSON []byte) (Tokenizer, error) {
+	t, err := fromJSON(tokenizerJSON, tokenizerConfigJSON, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// hfFile is tokenizer.json; truncation and padding are left unread on purpose.
+type hfFile struct {
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         hfModel         `json:"model"`
+}
+
+type hfModel struct {
+	Type         string          `json:"type"`
+	Vocab        json.RawMessage `json:"vocab"`
+	Merges       json.RawMessage `json:"merges"`
+	Dropout      *float64        `json:"dropout"`
+	UnkToken     *string         `json:"unk_token"`
+	Prefix       *string         `json:"continuing_subword_prefix"`
+	Suffix       *string         `json:"end_of_word_suffix"`
+	FuseUnk      bool            `json:"fuse_unk"`
+	ByteFallback bool            `json:"byte_fallback"`
+	IgnoreMerges bool            `json:"ignore_merges"`
+	MaxChars     *int            `json:"max_input_chars_per_word"`
+}
+
+func fromJSON(file, config, generation []byte, template string) (*pipeline, error) {
+	var f hfFile
+	if err := json.Unmarshal(file, &f); err != nil {
+		return nil, fmt.Errorf("tokenizer: tokenizer.json: %w", err)
+	}
+	s := source{normalizer: f.Normalizer, pre: f.PreTokenizer, post: f.PostProcessor, decoder: f.Decoder, added: f.AddedTokens}
+	s.files = [2][]byte{file, config}
+	if err := readModel(&s, &f.Model); err != nil {
+		return nil, err
+	}
+	if err := readConfig(&s, config); err != nil {
+		return nil, err
+	}
+	if template != "" {
+		s.chat = template
+	}
+	readGeneration(&s, generation)
+	return build(s)
+}
+
+func readModel(s *source, m *hfModel) error {
+	s.modelType = m.Type
+	if s.modelType == "" { // older files leave it out
+		s.modelType = "WordPiece"
+		if len(m.Merges) > 0 {
+			s.modelType = "BPE"
+		}
+	}
+	if s.modelType != "BPE" && s.modelType != "WordPiece" {
+		return &UnsupportedError{"model", s.modelType, "BPE (byte-level) and WordPiece are supported"}
+	}
+	if err := json.Unmarshal(m.Vocab, &s.vocab); err != nil {
+		return fmt.Errorf("tokenizer: vocabulary: %w", err)
+	}
+	if m.UnkToken != nil {
+		s.unk = *m.UnkToken
+	}
+	if s.modelType == "BPE" {
+		return readBPE(s, m)
+	}
+	s.prefix, s.maxChars = "##", 100
+	if m.Prefix != nil {
+		s.prefix = *m.Prefix
+	}
+	if m.MaxChars != nil {
+		s.maxChars = *m.MaxChars
+	}
+	if s.unk == "" {
+		s.unk = "[UNK]"
+	}
+	return nil
+}
+
+func readBPE(s *source, m *hfModel) error {
+	unsupported := ""
+	switch {
+	case m.Dropout != nil && *m.Dropout != 0:
+		unsupported = "dropout"
+	case m.Prefix != nil && *m.Prefix != "":
+		unsupported = "continuing_subword_prefix"
+	case m.Suffix != nil && *m.Suffix != "":
+		unsupported = "end_of_word_suffix"
+	case m.ByteFallback:
+		unsupported = "byte_fallback"
+	}
+	if unsupported != "" {
+		return &UnsupportedError{Kind: "setting of the BPE model", Name: unsupported}
+	}
+	s.ignoreMerges, s.fuseUnk = m.IgnoreMerges, m.FuseUnk
+	return readMerges(s, m.Merges)
+}
+
+// readMerges takes both forms of a merge: "a b" and ["a", "b"].
+func readMerges(s *source, raw json.RawMessage) error {
+	var lines []string
+	if json.Unmarshal(raw, &lines) == nil {
+		s.merges = len(lines)
+		s.merge = func(i int) (string, string, error) { return splitMerge(i, lines[i]) }
+		return nil
+	}
+	var pairs [][]string
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return fmt.Errorf("tokenizer: merges: %w", err)
+	}
+	s.merges = len(pairs)
+	s.merge = func(i int) (string, string, error) {
+		if len(pairs[i]) != 2 {
+			return "", "", fmt.Errorf("tokenizer: merge %d has %d parts, want 2", i, len(pairs[i]))
+		}
+		return pairs[i][0], pairs[i][1], nil
+	}
+	return nil
+}
+
+// configToken is a token in tokenizer_config.json: a string, or an object with its content.
+type configToken string
+
+func (t *configToken) UnmarshalJSON(b []byte) error {
+	var text string
+	if json.Unmarshal(b, &text) == nil {
+		*t = configToken(text)
+		return nil
+	}
+	var object struct {
+		Content string `json:"content"`
+	}
+	err := json.Unmarshal(b, &object)
+	*t = configToken(object.Content)
+	return err
+}
+
+type hfConfig struct {
+	BOS          configToken     `json:"bos_token"`
+	EOS          configToken     `json:"eos_token"`
+	CLS          configToken     `json:"cls_token"`
+	SEP          configToken     `json:"sep_token"`
+	Pad          configToken     `json:"pad_token"`
+	ChatTemplate json.RawMessage `json:"chat_template"`
+}
+
+func readConfig(s *source, config []byte) error {
+	if len(config) == 0 {
+		return nil
+	}
+	var c hfConfig
+	if err := json.Unmarshal(config, &c); err != nil {
+		return fmt.Errorf("tokenizer: tokenizer_config.json: %w", err)
+	}
+	s.bos, s.eos, s.pad = string(c.BOS), string(c.EOS), string(c.Pad)
+	if s.bos == "" {
+		s.bos = string(c.CLS)
+	}
+	if s.eos == "" {
+		s.eos = string(c.SEP)
+	}
+	return readTemplate(s, c.ChatTemplate)
+}
+
+// readTemplate takes a template, or a list of named ones of which "default" is meant.
+func readTemplate(s *source, raw json.RawMessage) error {
+	if len(raw) == 0 || string(raw) == "null" || json.Unmarshal(raw, &s.chat) == nil {
+		return nil
+	}
+	var named []struct{ Name, Template string }
+	if err := json.Unmarshal(raw, &named); err != nil {
+		return fmt.Errorf("tokenizer: chat_template: %w", err)
+	}
+	for _, t := range named {
+		if t.Name == "default" || s.chat == "" {
+			s.chat = t.Template
+		}
+	}
+	return nil
+}
+
+// readGeneration takes the ids that end a generation, one or a list. A file that says nothing usable is left alone: its
+// other settings are not the tokenizer's.
+func readGeneration(s *source, generation []byte) {
+	var g struct {
+		EOS json.RawMessage `json:"eos_token_id"`
+	}
+	if json.Unmarshal(generation, &g) != nil {
+		return
+	}
+	var one int32
+	if json.Unmarshal(g.EOS, &one) == nil {
+		s.eosIDs = []int32{one}
+	} else {
+		_ = json.Unmarshal(g.EOS, &s.eosIDs)
+	}
+}

@@ -1,0 +1,174 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// normalizer changes the text before it is split.
+type normalizer interface {
+	normalize(s string) string
+}
+
+// normalizers are applied in order.
+type normalizers []normalizer
+
+func (n normalizers) normalize(s string) string {
+	for _, one := range n {
+		s = one.normalize(s)
+	}
+	return s
+}
+
+// normalizeFunc is a normalizer without settings.
+type normalizeFunc func(string) string
+
+func (f normalizeFunc) normalize(s string) string { return f(s) }
+
+// lower maps each character by itself (no final sigma); only U+0130 becomes two.
+func lower(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for _, r := range s {
+		if r == 'İ' {
+			b.WriteString("i̇")
+		} else {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return b.String()
+}
+
+func stripAccents(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// replaceLiteral replaces a string.
+type replaceLiteral struct{ old, new string }
+
+func (r replaceLiteral) normalize(s string) string { return strings.ReplaceAll(s, r.old, r.new) }
+
+// replaceRegex replaces each match of a pattern by a fixed text.
+type replaceRegex struct {
+	m   *regexMatcher
+	new string
+}
+
+func (r replaceRegex) normalize(s string) string {
+	var b strings.Builder
+	for _, sp := range r.m.spans(s) {
+		if sp.match {
+			b.WriteString(r.new)
+		} else {
+			b.WriteString(s[sp.from:sp.to])
+		}
+	}
+	return b.String()
+}
+
+// prepend puts a text before every non-empty text.
+type prepend string
+
+func (p prepend) normalize(s string) string {
+	if s == "" {
+		return s
+	}
+	return string(p) + s
+}
+
+// strip takes white space away at the ends.
+type strip struct{ left, right bool }
+
+func (t strip) normalize(s string) string {
+	if t.left {
+		s = strings.TrimLeftFunc(s, isSpace)
+	}
+	if t.right {
+		s = strings.TrimRightFunc(s, isSpace)
+	}
+	return s
+}
+
+// bertNormalizer is BERT's: control characters dropped, white space made plain, spaces around CJK ideographs, accents
+// stripped, lower case.
+type bertNormalizer struct {
+	clean, chinese, accents, lower bool
+}
+
+func (n bertNormalizer) normalize(s string) string {
+	out := make([]byte, 0, len(s)+len(s)/8)
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return n.normalizeRest(out, s, i)
+		}
+		i++
+		switch {
+		case n.clean && (c == '\t' || c == '\n' || c == '\r'):
+			out = append(out, ' ')
+		case n.clean && (c < ' ' || c == 0x7F):
+		case n.lower && c >= 'A' && c <= 'Z':
+			out = append(out, c+'a'-'A')
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
+// normalizeRest goes on where ASCII ends: what ASCII became does not depend on what follows.
+func (n bertNormalizer) normalizeRest(done []byte, s string, i int) string {
+	s = s[i:]
+	if n.clean || n.chinese {
+		s = n.cleanAndSpace(s)
+	}
+	if n.accents {
+		s = stripAccents(nfd(s))
+	}
+	if n.lower {
+		s = lower(s)
+	}
+	return string(append(done, s...))
+}
+
+func (n bertNormalizer) cleanAndSpace(s string) string {
+	var b strings.Builder
+	b.Grow(len(s) + len(s)/2)
+	for _, r := range s {
+		switch {
+		case n.clean && (r == '\t' || r == '\n' || r == '\r' || isSpace(r)):
+			b.WriteByte(' ')
+		case n.clean && (r == 0 || r == utf8.RuneError || isControl(r)):
+		case n.chinese && isChinese(r):
+			b.WriteByte(' ')
+			b.WriteRune(r)
+			b.WriteByte(' ')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func isControl(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
+}
+
+func isChinese(r rune) bool {
+	return r >= 0x4E00 && r <= 0x9FFF || r >= 0x3400 && r <= 0x4DBF || r >= 0x20000 && r <= 0x2A6DF ||
+		r >= 0x2A700 && r <= 0x2B73F || r >= 0x2B740 && r <= 0x2B81F || r >= 0x2B920 && r <= 0x2CEAF ||
+		r >= 0xF900 && r <= 0xFAFF || r >= 0x2F800 && r <= 0x2FA1F
+}
+
+func nfd(s string) string  { return norm.NFD.String(s) }
+func nfc(s string) string  { return norm.NFC.String(s) }
+func nfkd(s string) string { return norm.NFKD.String(s) }
+func nfkc(s string) string { return norm.NFKC.String(s) }

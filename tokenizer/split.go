@@ -1,0 +1,291 @@
+package tokenizer
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dlclark/regexp2/v2"
+)
+
+// splitter is one step of a pre-tokenizer: it cuts a piece into smaller ones.
+type splitter interface {
+	split(dst []string, piece string) []string
+}
+
+func splitAll(steps []splitter, text string) []string {
+	pieces := []string{text}
+	for _, s := range steps {
+		next := make([]string, 0, 2*len(pieces))
+		for _, p := range pieces {
+			next = s.split(next, p)
+		}
+		pieces = next
+	}
+	return pieces
+}
+
+// behavior says what becomes of the matches of a splitting pattern.
+type behavior int
+
+const (
+	removed            behavior = iota // matches are dropped
+	isolated                           // a match is a piece
+	mergedWithPrevious                 // a match is joined to the text before it
+	mergedWithNext                     // … after it
+	contiguous                         // neighbouring matches are one piece
+)
+
+var behaviors = map[string]behavior{
+	"Removed": removed, "Isolated": isolated, "MergedWithPrevious": mergedWithPrevious,
+	"MergedWithNext": mergedWithNext, "Contiguous": contiguous,
+}
+
+// span is a part of a piece that matched or lay between matches.
+type span struct {
+	from, to int
+	match    bool
+}
+
+// matcher lists the spans of a piece in order, without gaps.
+type matcher interface {
+	spans(piece string) []span
+}
+
+// patternSplit cuts by a matcher.
+type patternSplit struct {
+	m      matcher
+	mode   behavior
+	invert bool
+}
+
+func (s patternSplit) split(dst []string, piece string) []string {
+	spans := s.m.spans(piece)
+	if s.invert {
+		for i := range spans {
+			spans[i].match = !spans[i].match
+		}
+	}
+	for _, sp := range applyBehavior(spans, s.mode) {
+		if sp.from < sp.to {
+			dst = append(dst, piece[sp.from:sp.to])
+		}
+	}
+	return dst
+}
+
+func applyBehavior(spans []span, mode behavior) []span {
+	switch mode {
+	case isolated:
+		return spans
+	case removed:
+		out := spans[:0]
+		for _, sp := range spans {
+			if !sp.match {
+				out = append(out, sp)
+			}
+		}
+		return out
+	case mergedWithNext:
+		return mergeNext(spans)
+	}
+	out := spans[:0:0]
+	previous := false
+	for _, sp := range spans {
+		join := mode == mergedWithPrevious && sp.match && !previous || mode == contiguous && sp.match == previous
+		previous = sp.match
+		if join && len(out) > 0 {
+			out[len(out)-1].to = sp.to
+		} else {
+			out = append(out, sp)
+		}
+	}
+	return out
+}
+
+func mergeNext(spans []span) []span {
+	out := make([]span, len(spans))
+	at := len(spans)
+	previous := false
+	for i := len(spans) - 1; i >= 0; i-- {
+		if spans[i].match && !previous && at < len(spans) {
+			out[at].from = spans[i].from
+		} else {
+			at--
+			out[at] = spans[i]
+		}
+		previous = spans[i].match
+	}
+	return out[at:]
+}
+
+// runeMatcher matches each character that a predicate takes.
+type runeMatcher func(rune) bool
+
+func (m runeMatcher) spans(piece string) []span {
+	var out []span
+	from := 0
+	for i, r := range piece {
+		if !m(r) {
+			continue
+		}
+		if from < i {
+			out = append(out, span{from, i, false})
+		}
+		from = i + utf8.RuneLen(r)
+		out = append(out, span{i, from, true})
+	}
+	return closeSpans(out, from, len(piece))
+}
+
+func closeSpans(out []span, from, end int) []span {
+	if from < end {
+		out = append(out, span{from, end, false})
+	}
+	return out
+}
+
+// literalMatcher matches a string.
+type literalMatcher string
+
+func (m literalMatcher) spans(piece string) []span {
+	var out []span
+	from := 0
+	for m != "" {
+		at := strings.Index(piece[from:], string(m))
+		if at < 0 {
+			break
+		}
+		if at > 0 {
+			out = append(out, span{from, from + at, false})
+		}
+		out = append(out, span{from + at, from + at + len(m), true})
+		from += at + len(m)
+	}
+	return closeSpans(out, from, len(piece))
+}
+
+// scanMatcher matches by a hand-written scanner: everything is a match.
+type scanMatcher scanner
+
+func (m scanMatcher) spans(piece string) []span {
+	var out []span
+	for i := 0; i < len(piece); {
+		end := m(piece, i)
+		out = append(out, span{i, end, true})
+		i = end
+	}
+	return out
+}
+
+// Limits of a pattern from a file: the file is not trusted.
+const (
+	regexMatchTimeout = 2 * time.Second  // one search
+	regexTotalTimeout = 10 * time.Second // all searches in one piece
+)
+
+// regexMatcher matches a pattern. A pattern that takes too long stops: the rest of the piece counts as no match.
+type regexMatcher struct{ re *regexp2.Regexp }
+
+func newRegexMatcher(pattern string) (*regexMatcher, error) {
+	re, err := regexp2.Compile(pattern, regexp2.Multiline) // the reference's ^ and $ are those of a line
+	if err != nil {
+		return nil, err
+	}
+	re.MatchTimeout = regexMatchTimeout
+	return &regexMatcher{re}, nil
+}
+
+func (m *regexMatcher) spans(piece string) []span {
+	runes := []rune(piece)
+	out := make([]span, 0, len(piece)/4+1)
+	from, at := 0, 0 // bytes done, runes done
+	deadline := time.Now().Add(regexTotalTimeout)
+	_ = m.re.FindRunesMatches(runes, 0, func(v regexp2.MatchView) bool {
+		index, length, _ := v.GroupRange(0)
+		if length == 0 {
+			return true
+		}
+		start := from
+		for ; at < index; at++ {
+			start += utf8.RuneLen(runes[at])
+		}
+		end := start
+		for ; at < index+length; at++ {
+			end += utf8.RuneLen(runes[at])
+		}
+		out = closeSpans(out, from, start)
+		out = append(out, span{start, end, true})
+		from = end
+		return len(out)%64 != 0 || time.Now().Before(deadline)
+	})
+	return closeSpans(out, from, len(piece))
+}
+
+// prefixSpace puts a space before a piece that begins with none, then cuts by next.
+type prefixSpace struct{ next splitter }
+
+func (s prefixSpace) split(dst []string, piece string) []string {
+	if !strings.HasPrefix(piece, " ") {
+		piece = " " + piece
+	}
+	if s.next == nil {
+		return append(dst, piece)
+	}
+	return s.next.split(dst, piece)
+}
+
+// overBytes is a step that comes after the byte-level alphabet was applied: it sees that text.
+type overBytes struct{ next splitter }
+
+func (s overBytes) split(dst []string, piece string) []string {
+	mapped := string(appendByteLevel(nil, piece))
+	for _, part := range s.next.split(nil, mapped) {
+		dst = append(dst, string(appendBytes(nil, part)))
+	}
+	return dst
+}
+
+// bertSplit drops white space and isolates punctuation.
+type bertSplit struct{}
+
+func (bertSplit) split(dst []string, piece string) []string {
+	from := 0
+	for i := 0; i < len(piece); {
+		space, punct, size := bertClass(piece, i)
+		if space || punct {
+			if from < i {
+				dst = append(dst, piece[from:i])
+			}
+			from = i + size
+		}
+		if punct {
+			dst = append(dst, piece[i:i+size])
+		}
+		i += size
+	}
+	if from < len(piece) {
+		dst = append(dst, piece[from:])
+	}
+	return dst
+}
+
+func bertClass(s string, i int) (space, punct bool, size int) {
+	if c := s[i]; c < utf8.RuneSelf {
+		return asciiClass[c] == classSpace, isASCIIPunct(c), 1
+	}
+	r, n := utf8.DecodeRuneInString(s[i:])
+	return isSpace(r), isPunct(r), n
+}
+
+func isASCIIPunct(c byte) bool {
+	return c >= '!' && c <= '/' || c >= ':' && c <= '@' || c >= '[' && c <= '`' || c >= '{' && c <= '~'
+}
+
+// isPunct is punctuation for BERT: all of ASCII's, and Unicode's category P.
+func isPunct(r rune) bool {
+	return r < utf8.RuneSelf && isASCIIPunct(byte(r)) || unicode.Is(unicode.P, r)
+}
+
+func isNumeric(r rune) bool { return runeClass(r) == classNumber }
