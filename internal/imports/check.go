@@ -24,7 +24,7 @@ func Own() Rules {
 
 // Check returns one line for each breach of the rules, sorted; none when the tree keeps them all.
 func (r Rules) Check(t *Tree) []string {
-	problems := slices.Concat(r.order(t), r.dependencies(t), packageComments(t), r.sizes(t), words(t))
+	problems := slices.Concat(r.order(t), r.dependencies(t), comments(t), r.sizes(t), words(t))
 	slices.Sort(problems)
 	return slices.Compact(problems)
 }
@@ -140,12 +140,30 @@ func moduleOf(p string, table map[string]Dependency) string {
 	return best
 }
 
-// packageComments asks one package comment of each package.
-func packageComments(t *Tree) []string {
+// standardMethods have a meaning that the standard library gives them; a comment would only repeat it.
+var standardMethods = []string{"String", "Error", "Unwrap", "Is", "As", "Len", "Less", "Swap", "Close", "Read", "Write", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText", "ServeHTTP"}
+
+// comments asks one package comment of each package, and a comment of each exported type, function and method outside
+// tests. A method that an interface of the same package names is described there.
+func comments(t *Tree) []string {
 	var out []string
 	for pkg, files := range t.Packages {
 		if !slices.ContainsFunc(files, func(f File) bool { return f.HasDoc }) {
 			out = append(out, fmt.Sprintf("%s: no package comment", pkg))
+		}
+		described := slices.Clone(standardMethods)
+		for _, f := range files {
+			described = append(described, f.Contracts...)
+		}
+		for _, f := range files {
+			if f.Test() || f.Generated {
+				continue
+			}
+			for _, name := range f.Bare {
+				if _, method, _ := strings.Cut(name, "."); !slices.Contains(described, method) {
+					out = append(out, fmt.Sprintf("%s: %s is exported and has no comment", f.Path, name))
+				}
+			}
 		}
 	}
 	return out

@@ -35,6 +35,8 @@ type File struct {
 	Generated bool
 	Lines     int
 	Funcs     []Func
+	Bare      []string // exported types, functions and methods without a comment
+	Contracts []string // methods of the interfaces declared here
 }
 
 // A Func is a declared function, named "Name" or "Type.Name", and its length in lines.
@@ -120,12 +122,59 @@ func parse(name string, src []byte) (File, error) {
 		f.Imports = append(f.Imports, p)
 	}
 	for _, d := range tree.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok {
-			lines := set.Position(fn.End()).Line - set.Position(fn.Pos()).Line + 1
-			f.Funcs = append(f.Funcs, Func{Name: funcName(fn), Lines: lines})
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			lines := set.Position(d.End()).Line - set.Position(d.Pos()).Line + 1
+			f.Funcs = append(f.Funcs, Func{Name: funcName(d), Lines: lines})
+			if d.Doc == nil && exported(funcName(d)) {
+				f.Bare = append(f.Bare, funcName(d))
+			}
+		case *ast.GenDecl:
+			f.Bare = append(f.Bare, bareTypes(d)...)
+			f.Contracts = append(f.Contracts, contracts(d)...)
 		}
 	}
 	return f, nil
+}
+
+// contracts are the methods of the interfaces that a declaration makes.
+func contracts(d *ast.GenDecl) []string {
+	var out []string
+	for _, spec := range d.Specs {
+		t, ok := spec.(*ast.TypeSpec)
+		if !ok {
+			continue
+		}
+		if face, ok := t.Type.(*ast.InterfaceType); ok {
+			for _, m := range face.Methods.List {
+				for _, name := range m.Names {
+					out = append(out, name.Name)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// exported tells whether every part of "Type.Name" is.
+func exported(name string) bool {
+	for part := range strings.SplitSeq(name, ".") {
+		if !ast.IsExported(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// bareTypes are the exported types of a declaration that neither it nor their own lines describe.
+func bareTypes(d *ast.GenDecl) []string {
+	var out []string
+	for _, spec := range d.Specs {
+		if t, ok := spec.(*ast.TypeSpec); ok && t.Name.IsExported() && d.Doc == nil && t.Doc == nil && t.Comment == nil {
+			out = append(out, t.Name.Name)
+		}
+	}
+	return out
 }
 
 func funcName(fn *ast.FuncDecl) string {

@@ -65,7 +65,9 @@ func sampleRules() Rules {
 
 // TestCheck changes one thing of a sound sample at a time: each must be found, and nothing else.
 func TestCheck(t *testing.T) {
-	long := func(n int) string { return "package low\n\nfunc F() {\n" + strings.Repeat("\t_ = 0\n", n-2) + "}\n" }
+	long := func(n int) string {
+		return "package low\n\n// F is long.\nfunc F() {\n" + strings.Repeat("\t_ = 0\n", n-2) + "}\n"
+	}
 	cases := []struct {
 		name, file, text string
 		rules            func(*Rules)
@@ -92,6 +94,9 @@ func TestCheck(t *testing.T) {
 		{name: "unlisted requirement", rules: func(r *Rules) { delete(r.Dependencies, "example.com/testing/v2") }, want: []string{"go.mod: requires example.com/testing/v2", "low/low_test.go: imports"}},
 		{name: "cgo", file: "top/bad.go", text: "package top\n\nimport \"C\"\n", want: []string{"no cgo"}},
 		{name: "no package comment", file: "low/sub/sub.go", text: "package sub\n", want: []string{"low/sub: no package comment"}},
+		{name: "bare names", file: "low/bad.go", text: "package low\n\nfunc F() {}\n\ntype T struct{}\n\nfunc (*T) M() {}\n\nfunc (T) String() string { return \"\" }\n\ntype u struct{}\n\nfunc (u) M() {}\n",
+			want: []string{"low/bad.go: F is exported", "low/bad.go: T is exported", "low/bad.go: T.M is exported"}},
+		{name: "method of an interface", file: "low/good.go", text: "package low\n\n// T is.\ntype T struct{}\n\nfunc (*T) M() {}\n\n// I has M.\ntype I interface {\n\tM()\n}\n"},
 		{name: "long function", file: "low/bad.go", text: long(maxFunc + 1), want: []string{"low/bad.go: F: 71 lines"}},
 		{name: "function at the limit", file: "low/good.go", text: long(maxFunc)},
 		{name: "long test", file: "low/good_test.go", text: long(maxFunc + 1)},
@@ -130,7 +135,7 @@ func expect(t *testing.T, got, want []string) {
 func TestWords(t *testing.T) {
 	bad := []string{
 		"cd /" + "home/someone/hone", "\"/" + "tmp/x\"", "x=/" + "root/.cache", "`/" + "work/shared`", "in /" + "tmp", "/" + "Users/me",
-		"// TO" + "DO: later", "FIX" + "ME", "https://proxy.golang" + ".org/x", "pypi" + ".org", "registry.npmjs" + ".org",
+		"// TO" + "DO: later", "FIX" + "ME", "go run example.com/x@lat" + "est", "https://proxy.golang" + ".org/x", "pypi" + ".org", "registry.npmjs" + ".org",
 		`"resolved": "https` + `://mirror/x.tgz"`, "pip install --index-url http" + "://mirror/simple", "GOPROXY=https" + "://mirror",
 	}
 	good := []string{

@@ -16,6 +16,7 @@ var forbidden = []struct {
 	{regexp.MustCompile(`\b(?:TO` + `DO|FIX` + `ME)\b`), "an open end: do it, or write an issue"},
 	{regexp.MustCompile(`\b(?:proxy|sum)\.golang\.org\b|\bgoproxy\.\w+\b|\b(?:files\.)?python` + `hosted\.org\b|\btest\.pypi\.org\b|\bpypi\.org\b` +
 		`|\bregistry\.(?:npmjs\.org|yarnpkg\.com)\b|\bstatic\.crates\.io\b|\bindex\.crates\.io\b`), "registry host name: the user's own settings choose it"},
+	{regexp.MustCompile(`[\w/.-]@lat` + `est\b`), "a version must be exact"},
 	{regexp.MustCompile(`"resolved"\s*:\s*"https?:`), "registry address in a lock file: keep versions and digests only"},
 	{regexp.MustCompile(`(?:--(?:extra-)?index-url|--registry|\bGOPROXY=|\bindex-url\s*=)[= ]*["']?https?:`), "registry address: the user's own settings choose it"},
 }
