@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"maps"
 	"time"
 
+	"hone/kernel"
 	"hone/nn"
 )
 
@@ -49,8 +51,9 @@ type Options struct {
 
 	NoPrefixCache bool // no block is shared between requests (the choices of one request still share their prompt)
 
-	Tokenizer Tokenizer // nil: events carry no text, and stop strings are refused
-	EOS       []int32   // end tokens of requests that name none
+	Tokenizer Tokenizer    // nil: events carry no text, and stop strings are refused
+	EOS       []int32      // end tokens of requests that name none
+	Pool      *kernel.Pool // for sampling; nil: on the loop's goroutine
 
 	// Slowdown bounds a step with prefill to about so many times the duration of a decode-only step while sequences
 	// decode; 0: 1.8. It changes when tokens come, never which.
@@ -98,4 +101,31 @@ type Stats struct {
 	ITL       Histogram // seconds between tokens of a choice
 	E2E       Histogram // seconds from Submit to the end of a choice
 	Queue     Histogram // seconds from Submit to the first step of a choice
+}
+
+func newStats(o Options) Stats {
+	return Stats{
+		Blocks:    o.Blocks,
+		Finished:  map[FinishReason]uint64{FinishStop: 0, FinishLength: 0, FinishAbort: 0, FinishError: 0},
+		BatchSize: newHistogram(batchBounds...),
+		TTFT:      newHistogram(ttftBounds...),
+		ITL:       newHistogram(itlBounds...),
+		E2E:       newHistogram(e2eBounds...),
+		Queue:     newHistogram(e2eBounds...),
+	}
+}
+
+// Stats returns a snapshot.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	for _, j := range e.inbox {
+		s.Waiting += len(j.choices)
+	}
+	s.Finished = maps.Clone(s.Finished)
+	for _, h := range []*Histogram{&s.BatchSize, &s.TTFT, &s.ITL, &s.E2E, &s.Queue} {
+		*h = h.clone()
+	}
+	return s
 }

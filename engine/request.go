@@ -49,7 +49,7 @@ type Request struct {
 // SamplingParams shape the distribution that a token is drawn from, in this order: repetition, frequency and presence
 // penalties, bias, the request's mask, temperature, min-p, top-k, top-p. The zero value is greedy.
 type SamplingParams struct {
-	Temperature float32 // 0: the most likely token, the lowest id on ties
+	Temperature float32 // below 1e-5: the most likely token, the lowest id on ties
 	TopK        int     // keep the k most likely; 0: all
 	TopP        float32 // keep the smallest set whose mass is at least p; 0 or 1: all
 	MinP        float32 // keep tokens of at least p times the most likely one's probability; 0: all

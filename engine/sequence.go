@@ -8,6 +8,7 @@ type Sequence struct {
 	Salt      string
 	Priority  int
 	MaxLen    int       // most tokens, prompt included
+	User      any       // the caller's own
 	Leader    *Sequence // if set, this one waits until the leader's prompt is computed, to share its blocks
 
 	Cached int // tokens of the prompt found in the prefix cache when it was first admitted
