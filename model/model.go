@@ -1,0 +1,273 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hone/checkpoint"
+	"hone/kernel"
+	"hone/nn"
+	"hone/quant"
+	"hone/tokenizer"
+)
+
+// Model is an opened model file: names and shapes are read and checked, weights are not yet loaded.
+type Model struct {
+	Path   string
+	Arch   string
+	Design *Design
+	File   checkpoint.File
+	config *Config
+}
+
+// Open opens a GGUF file or a Hugging Face directory and builds its program. The caller closes the model's File.
+func Open(path string) (*Model, error) {
+	file, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := fromFile(path, file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func fromFile(path string, file checkpoint.File) (*Model, error) {
+	c := &Config{raw: file.Config(), file: file}
+	arch, err := archOf(c)
+	if err != nil {
+		return nil, err
+	}
+	design, err := arch.Design(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Path: path, Arch: arch.Name, Design: design, File: file, config: c}
+	return m, m.checkNames()
+}
+
+// FromConfig designs a model from a Hugging Face config alone, without a file of weights.
+func FromConfig(hf map[string]any) (*Design, error) {
+	c := &Config{raw: checkpoint.Config{HF: hf}}
+	arch, err := archOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return arch.Design(c)
+}
+
+// checkNames refuses a file that lacks a weight or gives it another shape, before memory is taken for any of them.
+func (m *Model) checkNames() error {
+	var missing []string
+	for _, p := range m.Design.Program.Params() {
+		name, ok := m.fileName(p.Name)
+		if !ok {
+			missing = append(missing, p.Name)
+			continue
+		}
+		info, _ := m.File.Info(name)
+		if err := checkShape(p, info.Shape); err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
+	}
+	return nil
+}
+
+func checkShape(p nn.Param, shape []int) error {
+	want := []int{p.Rows, p.Cols}
+	if p.Vector {
+		want = want[1:]
+	}
+	for len(shape) > len(want) && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	if fmt.Sprint(shape) != fmt.Sprint(want) {
+		return fmt.Errorf("%s has shape %v, the config says %v", p.Name, shape, want)
+	}
+	return nil
+}
+
+// fileName is the name under which the file holds a canonical weight.
+func (m *Model) fileName(name string) (string, bool) {
+	if m.config.raw.GGUF != nil {
+		g, ok := ggufName(m.Design.GGUF, name)
+		if ok {
+			_, ok = m.File.Info(g)
+		}
+		return g, ok
+	}
+	for _, prefix := range append([]string{""}, m.Design.Prefixes...) {
+		if _, ok := m.File.Info(prefix + name); ok {
+			return prefix + name, true
+		}
+	}
+	return "", false
+}
+
+// GGUFName is the name of a canonical weight in GGUF files.
+func (d *Design) GGUFName(name string) (string, bool) { return ggufName(d.GGUF, name) }
+
+// ToGGUFRows puts the rows of a matrix, given as bytes in canonical order, into GGUF's order.
+func (d *Design) ToGGUFRows(p nn.Param, data []byte) []byte {
+	if d.RowOrder == nil {
+		return data
+	}
+	order := d.RowOrder(p.Name)
+	if order == nil {
+		return data
+	}
+	n := len(data) / p.Rows
+	out := make([]byte, len(data))
+	for r, to := range order {
+		copy(out[to*n:(to+1)*n], data[r*n:(r+1)*n])
+	}
+	return out
+}
+
+// ggufName translates model.layers.3.mlp.up_proj.weight by the table's row for model.layers.%d.mlp.up_proj.
+func ggufName(table map[string]string, name string) (string, bool) {
+	cut := strings.LastIndexByte(name, '.')
+	stem, suffix := name[:cut], name[cut:]
+	parts := strings.Split(stem, ".")
+	block := ""
+	for i, p := range parts {
+		if p != "" && p[0] >= '0' && p[0] <= '9' {
+			block, parts[i] = p, "%d"
+			break
+		}
+	}
+	g, ok := table[strings.Join(parts, ".")]
+	return strings.Replace(g, "%d", block, 1) + suffix, ok
+}
+
+func blockName(format string, i int) string { return fmt.Sprintf(format, i) }
+
+// Matrix gives a weight by canonical name, rows in canonical order.
+func (m *Model) Matrix(name string) (quant.Matrix, error) {
+	file, ok := m.fileName(name)
+	if !ok {
+		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
+	}
+	w, err := m.File.Matrix(file)
+	if err != nil || m.config.raw.GGUF == nil || m.Design.RowOrder == nil {
+		return w, err
+	}
+	if order := m.Design.RowOrder(name); order != nil {
+		w = quant.SelectRows(w, order)
+	}
+	return w, nil
+}
+
+// Vector gives a norm gain or a bias by canonical name.
+func (m *Model) Vector(name string) ([]float32, error) {
+	file, ok := m.fileName(name)
+	if !ok {
+		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
+	}
+	return m.File.Vector(file)
+}
+
+// Encoder tells whether the model gives vectors rather than text.
+func (m *Model) Encoder() bool { return m.Design.Program.Head == nil }
+
+// Tokenizer reads the model's tokenizer: GGUF metadata, or tokenizer.json beside the weights.
+func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) {
+	if m.config.raw.GGUF != nil {
+		return tokenizer.FromGGUF(m.config.raw.GGUF)
+	}
+	return tokenizer.FromHF(m.config.raw.Dir)
+}
+
+// ChatTemplate is the source of the model's Jinja chat template, "" when it has none.
+func (m *Model) ChatTemplate() string {
+	if m.config.raw.GGUF != nil {
+		s, _ := m.config.raw.GGUF.String("tokenizer.chat_template")
+		return s
+	}
+	if b, err := os.ReadFile(filepath.Join(m.config.raw.Dir, "chat_template.jinja")); err == nil {
+		return string(b)
+	}
+	var config struct {
+		Template any `json:"chat_template"`
+	}
+	readJSON(filepath.Join(m.config.raw.Dir, "tokenizer_config.json"), &config)
+	s, _ := config.Template.(string)
+	return s
+}
+
+// pooling reads a sentence-transformers directory's modules: only mean pooling is served; it tells whether vectors are
+// normalised. A directory without modules.json gets mean pooling and normalised vectors.
+func (c *Config) pooling() (normalize bool) {
+	var modules []struct{ Path, Type string }
+	if !readJSON(filepath.Join(c.raw.Dir, "modules.json"), &modules) {
+		return true
+	}
+	for _, module := range modules {
+		switch kind := module.Type[strings.LastIndexByte(module.Type, '.')+1:]; kind {
+		case "Transformer":
+		case "Normalize":
+			normalize = true
+		case "Pooling":
+			c.checkMeanPooling(module.Path)
+		default:
+			c.fail("modules.json names a %s module, which Hone does not serve yet", kind)
+		}
+	}
+	return normalize
+}
+
+func (c *Config) checkMeanPooling(path string) {
+	if !filepath.IsLocal(path) {
+		c.fail("modules.json names the path %q outside of the model's directory", path)
+		return
+	}
+	var pooling map[string]any
+	readJSON(filepath.Join(c.raw.Dir, path, "config.json"), &pooling)
+	for key, on := range pooling {
+		if on == true && strings.HasPrefix(key, "pooling_mode_") && key != "pooling_mode_mean_tokens" {
+			c.fail("%s/config.json asks for %s; Hone serves mean pooling", path, key)
+		}
+	}
+}
+
+// readJSON reads a small optional JSON file; false when it is absent or no JSON.
+func readJSON(path string, v any) bool {
+	const most = 1 << 20
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > most {
+		return false
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && json.Unmarshal(b, v) == nil
+}
+
+// LoadOptions says how a model is made ready to run.
+type LoadOptions struct {
+	Weights    Weights // number formats; the zero value keeps what the file has
+	MaxTokens  int
+	MaxContext int
+	KV         nn.KVConfig
+	Pool       *kernel.Pool
+}
+
+// Load reads the weights and gives the executor. The file's pages are released afterwards; embeddings read them again
+// as they need them.
+func (m *Model) Load(opt LoadOptions) (*nn.Exec, error) {
+	x, err := nn.New(m.Design.Program, m, nn.Options{
+		MaxTokens: opt.MaxTokens, MaxContext: opt.MaxContext, KV: opt.KV, Pool: opt.Pool,
+		Formats: opt.Weights.formats(m.Design.Tied),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Path, err)
+	}
+	m.File.Release()
+	return x, nil
+}

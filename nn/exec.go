@@ -1,0 +1,303 @@
+package nn
+
+import (
+	"fmt"
+
+	"hone/kernel"
+	"hone/parallel"
+	"hone/quant"
+)
+
+// Options of an executor. The zero value of each field is a sensible default save MaxTokens and Pool.
+type Options struct {
+	MaxTokens  int // most rows in one batch
+	MaxContext int // most positions in one sequence; 0: MaxTokens
+	KV         KVConfig
+	Pool       *kernel.Pool
+	Group      parallel.Group // nil: one rank
+	// Formats names the number format that a matrix is converted to while loading; "" keeps the stored one.
+	Formats func(Param) string
+	// Tap hears the input of every linear by the linear's name: rows [rows, width], valid during the call.
+	Tap func(name string, x []float32, rows, width int)
+	// Keep holds every value until the next Forward and gives each a gradient: training.
+	Keep bool
+	// Stream loads a block's weights when it runs and drops them after it: models larger than memory, calibration.
+	Stream bool
+}
+
+// Memory counts what an executor holds, in bytes.
+type Memory struct{ Weights, KV, Activations int64 }
+
+// Exec runs a program over loaded weights. It is used by one goroutine at a time; a Forward in steady state allocates
+// nothing.
+type Exec struct {
+	p   *Program
+	src Source
+	opt Options
+
+	ops    []bound
+	head   *boundHead
+	store  kvStore // paged cache, or the one-layer scratch of the batch's own rows
+	own    kvStore
+	paged  kvStore
+	values [][]float32
+	grads  [][]float32
+	params map[string][]float32 // gradients of parameters that were asked for
+
+	batch  *Batch
+	rows   int
+	rowPos []int
+	rowSeq []int
+	chunks []chunk
+	ownAt  []int // first own block of each sequence
+
+	inputs        map[int]*quant.Input // by width
+	mult          *quant.Multiplier
+	rowTask       rowTask
+	attendScratch []*attendScratch
+	ropes         []*ropeTable
+	converted     conversions
+	memory        Memory
+}
+
+// New binds a program to weights. Shapes are checked against the program before memory is taken for them.
+func New(p *Program, src Source, opt Options) (*Exec, error) {
+	if opt.MaxTokens < 1 || opt.Pool == nil {
+		return nil, fmt.Errorf("nn: an executor needs MaxTokens and a Pool")
+	}
+	if opt.Stream && opt.Keep {
+		return nil, fmt.Errorf("nn: Stream drops weights that Keep's backward pass needs; choose one")
+	}
+	opt.MaxContext = max(opt.MaxContext, opt.MaxTokens)
+	x := &Exec{p: p, src: src, opt: opt, ops: make([]bound, len(p.Ops))}
+	x.converted.done = map[string]converted{}
+	x.inputs = map[int]*quant.Input{}
+	x.planValues()
+	if err := x.bindAll(); err != nil {
+		return nil, err
+	}
+	if err := x.planKV(); err != nil {
+		return nil, err
+	}
+	x.planRows()
+	return x, nil
+}
+
+func (x *Exec) bindAll() error {
+	if !x.opt.Stream {
+		x.converted.prepare(x, x.p.Params())
+		if err := x.bindSpan(Span{0, len(x.p.Ops)}); err != nil {
+			return err
+		}
+	} else if err := x.bindOutside(); err != nil {
+		return err
+	}
+	defer x.converted.forget()
+	if x.p.Head == nil {
+		return nil
+	}
+	head, err := x.p.Head.bindHead(x)
+	x.head = head
+	return err
+}
+
+func (x *Exec) bindSpan(s Span) error {
+	for i := s.From; i < s.To; i++ {
+		b, err := x.p.Ops[i].bind(x)
+		if err != nil {
+			return err
+		}
+		x.ops[i] = b
+	}
+	return nil
+}
+
+// bindOutside binds the ops that stand in no block: they stay loaded.
+func (x *Exec) bindOutside() error {
+	at := 0
+	for _, s := range append(x.p.Blocks, Span{len(x.p.Ops), len(x.p.Ops)}) {
+		if err := x.bindSpan(Span{at, s.From}); err != nil {
+			return err
+		}
+		at = s.To
+	}
+	return nil
+}
+
+// planValues gives every value a buffer. Without Keep a buffer is reused as soon as its value has been read last.
+func (x *Exec) planValues() {
+	p := x.p
+	last := make([]int, len(p.values))
+	for i, op := range p.Ops {
+		for _, v := range op.Inputs() {
+			last[v] = i
+		}
+	}
+	last[p.Hidden] = len(p.Ops)
+	free := map[int][][]float32{}
+	x.values = make([][]float32, len(p.values))
+	for i, op := range p.Ops {
+		for _, v := range op.Outputs() {
+			x.values[v] = x.buffer(free, x.width(v))
+		}
+		if x.opt.Keep {
+			continue
+		}
+		for _, v := range op.Inputs() {
+			if last[v] == i {
+				free[x.width(v)] = append(free[x.width(v)], x.values[v])
+				last[v] = -1 // an op may read a value twice
+			}
+		}
+	}
+	if x.opt.Keep {
+		x.grads = make([][]float32, len(p.values))
+		x.params = map[string][]float32{}
+		for v := range p.values {
+			x.grads[v] = x.buffer(free, x.width(Value(v)))
+		}
+	}
+}
+
+func (x *Exec) buffer(free map[int][][]float32, width int) []float32 {
+	if n := len(free[width]); n > 0 {
+		b := free[width][n-1]
+		free[width] = free[width][:n-1]
+		return b
+	}
+	x.memory.Activations += int64(x.opt.MaxTokens) * int64(width) * 4
+	return make([]float32, x.opt.MaxTokens*width)
+}
+
+// localHeads is the shape of each attention layer on this rank.
+func (x *Exec) localHeads() []attentionShape {
+	local := make([]attentionShape, len(x.p.heads))
+	for i, h := range x.p.heads {
+		from, to := 0, h.kvHeads
+		if x.ranks() > 1 {
+			from, to = split(h.kvHeads, 1, x.opt.Group.Rank(), x.ranks())
+		}
+		local[i] = attentionShape{to - from, h.headDim, h.group}
+	}
+	return local
+}
+
+func (x *Exec) planKV() error {
+	heads := x.localHeads()
+	if x.opt.KV.Blocks > 0 {
+		shape := newKVShape(heads, x.opt.KV.Blocks)
+		var err error
+		if x.paged, err = newKVStore(x.opt.KV.Type, shape); err != nil {
+			return err
+		}
+		x.memory.KV = int64(x.opt.KV.Blocks) * x.p.KVBlockBytes(x.opt.KV.Type)
+	}
+	return nil
+}
+
+// ownStore is the one-layer store of a batch whose sequences have no block tables.
+func (x *Exec) ownStore(blocks int) kvStore {
+	if s, ok := x.own.(*kvF32); ok && s.blocks >= blocks {
+		return s
+	}
+	shape := newKVShape([]attentionShape{x.p.widestHeads()}, blocks)
+	x.own = &kvF32{shape, make([]float32, shape.floats())}
+	return x.own
+}
+
+func (x *Exec) planRows() {
+	n := x.opt.MaxTokens
+	x.mult = quant.NewMultiplier(x.opt.Pool)
+	x.rowPos, x.rowSeq = make([]int, n), make([]int, n)
+	if len(x.p.heads) > 0 {
+		x.planAttention()
+	}
+	for _, t := range x.ropes {
+		t.grow(x.opt.MaxContext)
+	}
+}
+
+// planAttention makes each worker's scratch, wide enough for every layer.
+func (x *Exec) planAttention() {
+	widest := x.p.widestHeads()
+	rows, pad := max(queryRows, widest.group), padded(widest.headDim)
+	for range x.opt.Pool.Workers() {
+		x.attendScratch = append(x.attendScratch, &attendScratch{
+			q:      make([]float32, rows*widest.headDim),
+			scores: make([]float32, rows*tileKeys),
+			out:    make([]float32, rows*pad),
+			tile:   make([]float32, BlockTokens*pad),
+			max:    make([]float32, rows),
+			sum:    make([]float32, rows),
+		})
+	}
+}
+
+// inputFor is the encoder of inputs of a width, shared by all linears that read such inputs, with room for what w wants.
+func (x *Exec) inputFor(width int, w quant.Packed) *quant.Input {
+	in := x.inputs[width]
+	if in == nil {
+		in = quant.NewInput(max(x.opt.MaxTokens, headChunk), width)
+		x.inputs[width] = in
+	}
+	in.Reserve(w.Encoding())
+	return in
+}
+
+// ropeFor shares one table between the layers that have equal frequencies.
+func (x *Exec) ropeFor(freq []float64) *ropeTable {
+	for _, t := range x.ropes {
+		if &t.freq[0] == &freq[0] {
+			return t
+		}
+	}
+	t := &ropeTable{freq: freq}
+	x.ropes = append(x.ropes, t)
+	if x.rowPos != nil {
+		t.grow(x.opt.MaxContext)
+	}
+	return t
+}
+
+func (x *Exec) ranks() int {
+	if x.opt.Group == nil {
+		return 1
+	}
+	return x.opt.Group.Size()
+}
+
+func (x *Exec) allReduce(v []float32) {
+	if x.ranks() > 1 {
+		x.opt.Group.AllReduce(v)
+	}
+}
+
+// width is the number of floats in this rank's row of v.
+func (x *Exec) width(v Value) int {
+	info := x.p.values[v]
+	if info.unit == 0 || x.ranks() == 1 {
+		return info.width
+	}
+	from, to := split(info.width, info.unit, x.opt.Group.Rank(), x.ranks())
+	return to - from
+}
+
+// value returns the rows of v in the current batch.
+func (x *Exec) value(v Value) []float32 { return x.values[v][:x.rows*x.width(v)] }
+
+// MaxTokens is the most rows that one batch may have.
+func (x *Exec) MaxTokens() int { return x.opt.MaxTokens }
+
+// Vocab is the number of logits, 0 for encoders.
+func (x *Exec) Vocab() int {
+	if x.p.Head == nil {
+		return 0
+	}
+	return x.p.Head.Vocab
+}
+
+// Memory tells what the executor holds.
+func (x *Exec) Memory() Memory { return x.memory }
+
+// Program is the program that the executor runs.
+func (x *Exec) Program() *Program { return x.p }

@@ -1,0 +1,179 @@
+package nn
+
+import "fmt"
+
+// Forward runs the program over a batch: keys and values are written to their blocks, and the hidden states stay until
+// the next call for Logits, Pooled or CrossEntropy to read.
+func (x *Exec) Forward(b *Batch) error {
+	if err := x.begin(b); err != nil {
+		return err
+	}
+	if !x.opt.Stream {
+		for _, op := range x.ops {
+			op.forward()
+		}
+		return nil
+	}
+	return x.forwardStreaming()
+}
+
+// forwardStreaming loads each block before it runs and drops it after.
+func (x *Exec) forwardStreaming() error {
+	blocks := x.p.Blocks
+	for i := 0; i < len(x.ops); i++ {
+		if len(blocks) > 0 && blocks[0].From == i {
+			if err := x.runBlock(blocks[0]); err != nil {
+				return err
+			}
+			i = blocks[0].To - 1
+			blocks = blocks[1:]
+			continue
+		}
+		x.ops[i].forward()
+	}
+	return nil
+}
+
+func (x *Exec) runBlock(s Span) error {
+	defer x.converted.forget()
+	if err := x.bindSpan(s); err != nil {
+		return err
+	}
+	for i := s.From; i < s.To; i++ {
+		x.ops[i].forward()
+		x.ops[i] = nil
+	}
+	return nil
+}
+
+// begin checks the batch and derives each row's position and sequence.
+func (x *Exec) begin(b *Batch) error {
+	if len(b.Tokens) > x.opt.MaxTokens {
+		return fmt.Errorf("nn: the batch has %d tokens, this executor takes at most %d", len(b.Tokens), x.opt.MaxTokens)
+	}
+	if err := x.checkTokens(b.Tokens); err != nil {
+		return err
+	}
+	x.batch, x.rows, x.chunks = b, len(b.Tokens), x.chunks[:0]
+	at, paged := 0, false
+	for i := range b.Seqs {
+		s := &b.Seqs[i]
+		if err := x.checkSeq(s, at); err != nil {
+			return err
+		}
+		paged = paged || s.Blocks != nil
+		for r := range s.Len {
+			x.rowPos[s.Offset+r], x.rowSeq[s.Offset+r] = s.Pos+r, i
+		}
+		x.cutChunks(i, s.Len)
+		at += s.Len
+	}
+	if at != x.rows {
+		return fmt.Errorf("nn: the sequences hold %d rows, the batch has %d tokens", at, x.rows)
+	}
+	return x.chooseStore(paged)
+}
+
+func (x *Exec) checkTokens(tokens []int32) error {
+	vocab := x.p.inputVocab()
+	for i, t := range tokens {
+		if t < 0 || int(t) >= vocab {
+			return fmt.Errorf("nn: token %d at row %d is outside the vocabulary of %d", t, i, vocab)
+		}
+	}
+	return nil
+}
+
+// inputVocab is the number of rows of the token embedding.
+func (p *Program) inputVocab() int {
+	for _, op := range p.Ops {
+		if l, ok := op.(*Lookup); ok && l.kind == byToken {
+			return l.Rows
+		}
+	}
+	return 0
+}
+
+func (x *Exec) checkSeq(s *Seq, at int) error {
+	switch {
+	case s.Offset != at || s.Len < 1 || s.Pos < 0:
+		return fmt.Errorf("nn: a sequence of %d rows at offset %d, position %d does not continue the batch at row %d", s.Len, s.Offset, s.Pos, at)
+	case s.Pos+s.Len > x.opt.MaxContext:
+		return fmt.Errorf("nn: a sequence reaches position %d, the context is %d", s.Pos+s.Len, x.opt.MaxContext)
+	case s.Blocks == nil && s.Pos != 0:
+		return fmt.Errorf("nn: a sequence without KV blocks starts at position %d; it must start at 0", s.Pos)
+	case s.Blocks != nil && (x.paged == nil || len(s.Blocks)*BlockTokens < s.Pos+s.Len):
+		return fmt.Errorf("nn: %d KV blocks do not hold %d positions", len(s.Blocks), s.Pos+s.Len)
+	}
+	return nil
+}
+
+// cutChunks cuts a sequence's queries into attention tasks; longest first, since later queries see more keys.
+func (x *Exec) cutChunks(seq, rows int) {
+	n := max(1, queryRows/max(1, x.p.widestHeads().group))
+	for from := (rows - 1) / n * n; from >= 0; from -= n {
+		x.chunks = append(x.chunks, chunk{seq, from, min(n, rows-from)})
+	}
+}
+
+// chooseStore takes the paged cache, or lays out one layer's tiles for the batch's own rows.
+func (x *Exec) chooseStore(paged bool) error {
+	x.store = x.paged
+	if paged || len(x.p.heads) == 0 {
+		for i := range x.batch.Seqs {
+			if paged && x.batch.Seqs[i].Blocks == nil {
+				return fmt.Errorf("nn: a batch mixes sequences with and without KV blocks")
+			}
+		}
+		return nil
+	}
+	x.ownAt = x.ownAt[:0]
+	blocks := 0
+	for i := range x.batch.Seqs {
+		x.ownAt = append(x.ownAt, blocks)
+		blocks += (x.batch.Seqs[i].Len + BlockTokens - 1) / BlockTokens
+	}
+	x.store = x.ownStore(blocks)
+	return nil
+}
+
+// block is the store's block that holds a sequence's position.
+func (x *Exec) block(seq, pos int) int {
+	if table := x.batch.Seqs[seq].Blocks; table != nil {
+		return int(table[pos/BlockTokens])
+	}
+	return x.ownAt[seq] + pos/BlockTokens
+}
+
+// storeLayer: the batch's own rows are kept for one layer at a time.
+func (x *Exec) storeLayer(layer int) int {
+	if x.store == x.paged {
+		return layer
+	}
+	return 0
+}
+
+// rowTask runs a function over runs of rows.
+type rowTask struct {
+	run        func(lo, hi int)
+	rows, each int
+}
+
+func (t *rowTask) Do(i, _ int) { t.run(i*t.each, min(t.rows, (i+1)*t.each)) }
+
+// inlineWork is the work (in rough element operations) below which waking the pool costs more than it gains.
+const inlineWork = 32 << 10
+
+// forRows calls run over all rows of the batch, cut by size alone; work is the rough cost of a row.
+func (x *Exec) forRows(work int, run func(lo, hi int)) {
+	if x.rows*work < inlineWork {
+		run(0, x.rows)
+		return
+	}
+	each := max(1, inlineWork/4/work)
+	x.rowTask = rowTask{run, x.rows, each}
+	x.opt.Pool.Run((x.rows+each-1)/each, &x.rowTask)
+}
+
+// runTasks runs n attention tasks.
+func (x *Exec) runTasks(n int, b *boundAttend) { x.opt.Pool.Run(n, b) }

@@ -1,0 +1,85 @@
+package nn
+
+// Lookup kinds: what a row of the batch is looked up by.
+type lookupKind int
+
+const (
+	byToken lookupKind = iota
+	byPosition
+	byZero // always row 0: BERT's token type of a single text
+)
+
+// Lookup reads one row of a table for each row of the batch: token, learned position and token-type embeddings.
+type Lookup struct {
+	Name        string
+	Rows, Width int
+	kind        lookupKind
+	out         Value
+}
+
+// Embed looks up the token's row in a table of vocab rows.
+func (b *Builder) Embed(name string, vocab, width int) Value {
+	return b.lookup(name, vocab, width, byToken)
+}
+
+// EmbedPosition looks up the absolute position's row.
+func (b *Builder) EmbedPosition(name string, positions, width int) Value {
+	return b.lookup(name, positions, width, byPosition)
+}
+
+// EmbedFirst takes row 0 of a table for every row.
+func (b *Builder) EmbedFirst(name string, rows, width int) Value {
+	return b.lookup(name, rows, width, byZero)
+}
+
+func (b *Builder) lookup(name string, rows, width int, kind lookupKind) Value {
+	out := b.value(width, 0)
+	b.emit(&Lookup{b.name(name), rows, width, kind, out})
+	return out
+}
+
+func (l *Lookup) Params() []Param {
+	return []Param{{Name: l.Name, Rows: l.Rows, Cols: l.Width, Embedding: true}}
+}
+func (l *Lookup) Inputs() []Value                     { return nil }
+func (l *Lookup) Outputs() []Value                    { return []Value{l.out} }
+func (l *Lookup) Cost(p *Program, tokens, _ int) Cost { return Cost{} }
+func (l *Lookup) bind(x *Exec) (bound, error) {
+	table, err := x.table(l.Params()[0])
+	return &boundLookup{l, x, table}, err
+}
+
+type boundLookup struct {
+	*Lookup
+	x     *Exec
+	table *table
+}
+
+func (b *boundLookup) index(row int) int {
+	switch b.kind {
+	case byToken:
+		return int(b.x.batch.Tokens[row])
+	case byPosition:
+		return b.x.rowPos[row]
+	}
+	return 0
+}
+
+func (b *boundLookup) forward() {
+	y := b.x.value(b.out)
+	for r := range b.x.rows {
+		b.table.m.ReadRow(y[r*b.Width:(r+1)*b.Width], b.index(r))
+	}
+}
+
+func (b *boundLookup) backward() {
+	g := b.x.paramGrad(b.Name)
+	if g == nil {
+		return
+	}
+	dy := b.x.grad(b.out)
+	for r := range b.x.rows {
+		i := b.index(r)
+		addTo(g[i*b.Width:(i+1)*b.Width], dy[r*b.Width:(r+1)*b.Width])
+	}
+}

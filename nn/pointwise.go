@@ -1,0 +1,113 @@
+package nn
+
+import (
+	"math"
+
+	"hone/kernel"
+)
+
+// Pointwise combines one or two values of equal shape element by element.
+type Pointwise struct {
+	kind pointwiseKind
+	in   []Value
+	out  Value
+}
+
+type pointwiseKind struct {
+	name    string
+	flops   int
+	forward func(y, a, b []float32)
+	// slope returns dy/da and dy/db at (a, b).
+	slope func(a, b float64) (da, db float64)
+}
+
+var (
+	addKind     = pointwiseKind{"add", 1, kernel.Add, func(a, b float64) (float64, float64) { return 1, 1 }}
+	siluMulKind = pointwiseKind{"silu_mul", 12, kernel.SiLUMul, func(g, u float64) (float64, float64) {
+		s := 1 / (1 + math.Exp(-g))
+		return u * s * (1 + g*(1-s)), g * s
+	}}
+	geluKind = pointwiseKind{"gelu", 20, func(y, a, _ []float32) { kernel.GELU(y, a) }, func(a, _ float64) (float64, float64) {
+		return 0.5*(1+math.Erf(a/math.Sqrt2)) + a*math.Exp(-a*a/2)/math.Sqrt(2*math.Pi), 0
+	}}
+)
+
+// Add is the residual sum.
+func (b *Builder) Add(x, y Value) Value { return b.pointwise(addKind, x, y) }
+
+// SiLUMul is the gate of a gated MLP: silu(gate)·up (Shazeer 2020).
+func (b *Builder) SiLUMul(gate, up Value) Value { return b.pointwise(siluMulKind, gate, up) }
+
+// GELU is the exact (erf) Gaussian error linear unit.
+func (b *Builder) GELU(x Value) Value { return b.pointwise(geluKind, x) }
+
+func (b *Builder) pointwise(kind pointwiseKind, in ...Value) Value {
+	if len(in) == 2 {
+		b.p.mustMatch(kind.name, in[0], in[1])
+	}
+	info := b.p.values[in[0]]
+	out := b.value(info.width, info.unit)
+	b.emit(&Pointwise{kind, in, out})
+	return out
+}
+
+func (p *Pointwise) Params() []Param  { return nil }
+func (p *Pointwise) Inputs() []Value  { return p.in }
+func (p *Pointwise) Outputs() []Value { return []Value{p.out} }
+func (p *Pointwise) Cost(g *Program, tokens, _ int) Cost {
+	return Cost{Flops: int64(tokens) * int64(g.Width(p.out)) * int64(p.kind.flops)}
+}
+func (p *Pointwise) bind(x *Exec) (bound, error) {
+	b := &boundPointwise{Pointwise: p, x: x, width: x.width(p.out)}
+	b.run = b.forwardRows
+	return b, nil
+}
+
+type boundPointwise struct {
+	*Pointwise
+	x     *Exec
+	width int
+	run   func(lo, hi int)
+}
+
+func (b *boundPointwise) operands(lo, hi int) (y, a, c []float32) {
+	lo, hi = lo*b.width, hi*b.width
+	y, a = b.x.value(b.out)[lo:hi], b.x.value(b.in[0])[lo:hi]
+	if len(b.in) == 2 {
+		c = b.x.value(b.in[1])[lo:hi]
+	}
+	return y, a, c
+}
+
+func (b *boundPointwise) forward() { b.x.forRows(b.width*b.kind.flops, b.run) }
+
+func (b *boundPointwise) forwardRows(lo, hi int) {
+	y, a, c := b.operands(lo, hi)
+	b.kind.forward(y, a, c)
+}
+
+func (b *boundPointwise) backward() {
+	_, a, c := b.operands(0, b.x.rows)
+	dy, da := b.x.grad(b.out), b.x.grad(b.in[0])
+	var dc []float32
+	if c != nil {
+		dc = b.x.grad(b.in[1])
+	}
+	for i, g := range dy[:b.x.rows*b.width] {
+		var second float64
+		if c != nil {
+			second = float64(c[i])
+		}
+		sa, sc := b.kind.slope(float64(a[i]), second)
+		da[i] += g * float32(sa)
+		if dc != nil {
+			dc[i] += g * float32(sc)
+		}
+	}
+}
+
+func addTo(dst, src []float32) {
+	for i, v := range src {
+		dst[i] += v
+	}
+}

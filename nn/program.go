@@ -1,0 +1,169 @@
+package nn
+
+import "fmt"
+
+// Value names one activation of a program: rows of Width floats, one row a token.
+type Value int
+
+// valueInfo is what the builder knows of a value. A sharded value is cut into whole units (heads, channels) over the
+// ranks of a tensor-parallel group; unit 0 means that every rank holds all of it.
+type valueInfo struct {
+	width, unit int
+}
+
+// Shard says how a parameter is cut over a tensor-parallel group.
+type Shard int
+
+const (
+	Whole  Shard = iota // every rank holds all of it
+	Column              // output features (rows of the matrix) are cut
+	Row                 // input features (columns of the matrix) are cut; outputs are summed over the group
+)
+
+// Param is one weight that an op needs, by its canonical (Hugging Face) name.
+type Param struct {
+	Name       string
+	Rows, Cols int   // a vector has Rows 1
+	Shard      Shard // which side is cut
+	Unit       int   // features that must stay together
+	Vector     bool
+	Embedding  bool // read by rows, never multiplied
+	Head       bool // the output matrix
+}
+
+// Op is one step of a program. It is a description, shared by every runner: Bind makes the part that runs.
+type Op interface {
+	Params() []Param
+	Inputs() []Value
+	Outputs() []Value
+	// Cost estimates one call over tokens rows whose sequences hold context positions each.
+	Cost(p *Program, tokens, context int) Cost
+	bind(x *Exec) (bound, error)
+}
+
+// Cost is the work of an op: floating-point operations, and bytes of weights as 32-bit floats.
+type Cost struct{ Flops, WeightFloats int64 }
+
+// bound is an op tied to one executor's weights and buffers.
+type bound interface {
+	forward()
+	// backward adds to the gradients of the inputs and parameters, given those of the outputs.
+	backward()
+}
+
+// Span is a half-open range of ops.
+type Span struct{ From, To int }
+
+// Program is a model's forward pass: built once from a config, with no batch, cache, shard, number format or gradient
+// in it.
+type Program struct {
+	Ops    []Op
+	Blocks []Span
+	Hidden Value // the rows that Head or Pool read
+	Head   *Head // nil for encoders
+	Pool   *Pool // nil for language models
+	values []valueInfo
+	heads  []attentionShape // one for each Attend op, in order
+}
+
+// attentionShape is what the KV cache must know of one attention layer.
+type attentionShape struct {
+	kvHeads, headDim int
+	group            int // query heads for each of them
+}
+
+// widestHeads is the largest of each size over all attention layers.
+func (p *Program) widestHeads() attentionShape {
+	var w attentionShape
+	for _, h := range p.heads {
+		w.kvHeads, w.headDim, w.group = max(w.kvHeads, h.kvHeads), max(w.headDim, h.headDim), max(w.group, h.group)
+	}
+	return w
+}
+
+// Width is the number of floats in a row of v, before sharding.
+func (p *Program) Width(v Value) int { return p.values[v].width }
+
+// Params lists every parameter of the program once, in order of first use.
+func (p *Program) Params() []Param {
+	var all []Param
+	seen := map[string]bool{}
+	add := func(ps []Param) {
+		for _, q := range ps {
+			if !seen[q.Name] {
+				seen[q.Name] = true
+				all = append(all, q)
+			}
+		}
+	}
+	for _, op := range p.Ops {
+		add(op.Params())
+	}
+	if p.Head != nil {
+		add(p.Head.Params())
+	}
+	return all
+}
+
+// Layers is the number of attention layers, which is the number of layers of the KV cache.
+func (p *Program) Layers() int { return len(p.heads) }
+
+// Cost sums the cost of all ops for tokens rows with context positions each, the head for logitRows rows.
+func (p *Program) Cost(tokens, context, logitRows int) Cost {
+	var c Cost
+	for _, op := range p.Ops {
+		o := op.Cost(p, tokens, context)
+		c.Flops += o.Flops
+		c.WeightFloats += o.WeightFloats
+	}
+	if p.Head != nil {
+		o := p.Head.cost(p, logitRows)
+		c.Flops += o.Flops
+		c.WeightFloats += o.WeightFloats
+	}
+	return c
+}
+
+// Builder collects the ops of a program. Names given to it are relative to the current block's prefix.
+type Builder struct {
+	p      *Program
+	prefix string
+}
+
+// NewBuilder starts an empty program.
+func NewBuilder() *Builder { return &Builder{p: &Program{}} }
+
+// Program ends the building.
+func (b *Builder) Program() *Program { return b.p }
+
+// Block runs build with names prefixed by prefix and records its ops as one block: the unit of lazy loading,
+// calibration and pipeline cuts.
+func (b *Builder) Block(prefix string, build func()) {
+	old := b.prefix
+	b.prefix = old + prefix
+	from := len(b.p.Ops)
+	build()
+	b.p.Blocks = append(b.p.Blocks, Span{from, len(b.p.Ops)})
+	b.prefix = old
+}
+
+func (b *Builder) name(n string) string { return b.prefix + n }
+
+func (b *Builder) value(width, unit int) Value {
+	b.p.values = append(b.p.values, valueInfo{width, unit})
+	return Value(len(b.p.values) - 1)
+}
+
+func (b *Builder) emit(op Op) { b.p.Ops = append(b.p.Ops, op) }
+
+func (p *Program) mustMatch(what string, x, y Value) {
+	if p.values[x] != p.values[y] {
+		panic(fmt.Sprintf("nn: %s joins values of shapes %v and %v", what, p.values[x], p.values[y]))
+	}
+}
+
+// split returns the half-open range of units that rank r of n holds when total features are cut in whole units.
+func split(total, unit, r, n int) (from, to int) {
+	units := total / unit
+	return units * r / n * unit, units * (r + 1) / n * unit
+}
