@@ -1,0 +1,53 @@
+package serve
+
+import (
+	"net/http"
+	"slices"
+)
+
+func init() {
+	register(endpoint{pattern: "GET /v1/models", serve: (*Server).serveModels})
+	register(endpoint{pattern: "GET /v1/models/{model}", serve: (*Server).serveModel})
+}
+
+// model is OpenAI's model object with vLLM's max_model_len.
+type model struct {
+	ID          string `json:"id"`
+	Object      string `json:"object"`
+	Created     int64  `json:"created"`
+	OwnedBy     string `json:"owned_by"`
+	MaxModelLen int    `json:"max_model_len"`
+}
+
+func (s *Server) serveModels(x *exchange) error {
+	list := struct {
+		Object string  `json:"object"`
+		Data   []model `json:"data"`
+	}{Object: "list"}
+	for _, name := range s.config.Models {
+		list.Data = append(list.Data, s.model(name))
+	}
+	return x.json(http.StatusOK, list)
+}
+
+func (s *Server) serveModel(x *exchange) error {
+	if err := s.checkModel(x.rest); err != nil {
+		return err
+	}
+	return x.json(http.StatusOK, s.model(x.rest))
+}
+
+func (s *Server) model(name string) model {
+	return model{ID: name, Object: "model", Created: s.config.Created.Unix(), OwnedBy: s.config.Owner, MaxModelLen: s.config.Context}
+}
+
+// checkModel refuses a request for a model that is not served here: another one must not answer in its name.
+func (s *Server) checkModel(name string) error {
+	if name == "" {
+		return missing("model")
+	}
+	if !slices.Contains(s.config.Models, name) {
+		return modelNotFound(name, s.config.Models)
+	}
+	return nil
+}
