@@ -302,10 +302,6 @@ func putFloat32(b []byte, i int, v float32) {
 
 func halfAt(b []byte, i int) float32 { return f16Value(binary.LittleEndian.Uint16(b[2*i:])) }
 
-func intMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy int, scratch []byte) {
-	intMulGo(p, m, x, xs, tile, y, ldy, scratch)
-}
-
 func quantizeGroup(dst []byte, x []float32, group int, base int32) {
 	quantizeGroupGo(dst, x, group, base)
 }

@@ -28,6 +28,7 @@ var files = []struct {
 }{
 	{"pause", pauseFile},
 	{"panel", panelFile},
+	{"int", intFile},
 	{"pack", packFile},
 }
 

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// intKind is a variant of the integer product: what a record holds beside its codes, and what ends a sum.
+type intKind struct {
+	name   string
+	bits   int
+	scale  bool // 32 f16 scales a record; otherwise f32 scales a row, which `last` points at
+	min    bool // minima after the scales: f16 (4 bits) or f32 (8 bits)
+	points bool // 4 bits: zero points as bytes; 8 bits: negated f32 zero points after the row scales
+	token  bool // one activation scale a token: plain int32 starts, no magic
+}
+
+var intKinds = []intKind{
+	{name: "int8Group", bits: 8, scale: true},
+	{name: "int8GroupMin", bits: 8, scale: true, min: true},
+	{name: "int8Row", bits: 8},
+	{name: "int8RowZero", bits: 8, points: true},
+	{name: "int8Token", bits: 8, token: true},
+	{name: "int4Group", bits: 4, scale: true},
+	{name: "int4GroupMin", bits: 4, scale: true, min: true},
+	{name: "int4GroupZero", bits: 4, scale: true, points: true},
+	{name: "int4Row", bits: 4},
+	{name: "int4RowZero", bits: 4, points: true},
+}
+
+const (
+	intRows      = 32
+	metaScale    = 16 // offsets in the words after a group's codes
+	metaScaleSum = 20
+	intMagicF    = 0x4B400000
+)
+
+// intFile writes the AVX-512 VNNI products of integer-coded tiles: 32 rows by up to 6 tokens (8 bits), 4 (4 bits) or 12 (one
+// scale a token) whose sums stay in registers.
+func intFile(c *asm) {
+	for _, k := range intKinds {
+		intFunc(c, k)
+	}
+	intUnpackFunc(c)
+}
+
+// intGen is the state while one function is written.
+type intGen struct {
+	*asm
+	intKind
+	v                           []reg.Register
+	xs                          reg.GPVirtual
+	w, groups, count, so, zeros reg.GPVirtual
+	bases                       []reg.GPVirtual // every third token's activations
+	starts                      []reg.GPVirtual // the same, at the accumulator starts
+}
+
+// Fixed registers: sums end at the last; the first eight are temporaries.
+const (
+	intMagicReg = 6
+	intMaskReg  = 7
+)
+
+func (k intKind) tokens() int {
+	switch {
+	case k.token:
+		return 12
+	case k.bits == 4:
+		return 4
+	}
+	return 6
+}
+
+func (k intKind) codesAt() int {
+	switch {
+	case !k.scale:
+		return 0
+	case k.min && k.bits == 8:
+		return 6 * intRows
+	case k.min:
+		return 4 * intRows
+	}
+	return 2 * intRows
+}
+
+func intFunc(c *asm, k intKind) {
+	c.function(k.name+"AVX512",
+		"func(m int, x *byte, xs int, w *byte, groups, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)",
+		k.name+"AVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.")
+	g := &intGen{asm: c, intKind: k, v: avx512.v, xs: c.load("xs")}
+	g.constants()
+	n := k.tokens()
+	loop, tail, done := c.label("tokens"), c.label("tail"), c.label("done")
+	c.place(loop)
+	c.CMPQ(c.arg("m"), operand.Imm(uint64(n)))
+	c.JL(tail)
+	g.tile(n)
+	g.next(n)
+	c.JMP(loop)
+	c.place(tail)
+	for r := 1; r < n; r++ {
+		next := c.label("not")
+		c.CMPQ(c.arg("m"), operand.Imm(uint64(r)))
+		c.JNE(next)
+		g.tile(r)
+		c.JMP(done)
+		c.place(next)
+	}
+	c.place(done)
+	c.end()
+}
+
+// next moves the arguments, which live in memory, past n tokens.
+func (g *intGen) next(n int) {
+	t := g.GP64()
+	g.IMUL3Q(operand.Imm(uint64(n)), g.xs, t)
+	g.ADDQ(t, g.arg("x"))
+	g.MOVQ(g.arg("ldy"), t)
+	g.IMUL3Q(operand.Imm(uint64(4*n)), t, t)
+	g.ADDQ(t, g.arg("y"))
+	g.SUBQ(operand.Imm(uint64(n)), g.arg("m"))
+}
+
+// constants fills the registers that stay.
+func (g *intGen) constants() {
+	if !g.token {
+		g.broadcast(0x80000000|intMagicF, intMagicReg)
+	}
+	if g.bits == 4 {
+		g.broadcast(0x0F0F0F0F, intMaskReg)
+	}
+}
+
+func (g *intGen) broadcast(word uint32, r int) {
+	t := g.GP32()
+	g.MOVL(operand.U32(word), t)
+	g.VPBROADCASTD(t, g.v[r])
+}
+
+// dot is the int32 sum, sum the f32 sum of token t and rows 16p….
+func (g *intGen) dot(n, t, p int) reg.Register {
+	if g.token {
+		return g.v[32-2*n+2*t+p]
+	}
+	return g.v[32-4*n+2*t+p]
+}
+func (g *intGen) sum(n, t, p int) reg.Register { return g.v[32-2*n+2*t+p] }
+
+// act is a memory operand in token t's activations.
+func (g *intGen) act(base []reg.GPVirtual, t, disp int) operand.Mem {
+	if t%3 == 0 {
+		return at(base[t/3], disp)
+	}
+	return idx(base[t/3], g.xs, uint8(t%3), disp)
+}
+
+// tile computes 32 rows for n tokens.
+func (g *intGen) tile(n int) {
+	g.w, g.groups = g.load("w"), g.load("groups")
+	g.so = g.load("chunks")
+	g.SHLQ(operand.Imm(5), g.so)
+	g.ADDQ(g.arg("start"), g.so)
+	if g.bits == 4 && g.points {
+		g.zeros = g.load("zeros")
+	}
+	g.bases = nil
+	for t := 0; t < n; t += 3 {
+		b := g.GP64()
+		if t == 0 {
+			g.MOVQ(g.arg("x"), b)
+		} else {
+			last := g.bases[len(g.bases)-1]
+			g.LEAQ(idx(last, g.xs, 2, 0), b)
+			g.ADDQ(g.xs, b)
+		}
+		g.bases = append(g.bases, b)
+	}
+	if !g.token {
+		for t := range n {
+			for p := range 2 {
+				g.zero32(g.sum(n, t, p))
+			}
+		}
+	}
+	group, chunk := g.label("group"), g.label("chunk")
+	g.place(group)
+	g.start(n)
+	g.count = g.load("chunks")
+	if c := g.codesAt(); c > 0 {
+		g.LEAQ(at(g.w, c), g.w)
+	}
+	if g.bits == 4 && g.points {
+		g.adjust()
+	}
+	// The record's scales are read again at its end: remember where it began.
+	record := g.GP64()
+	if g.scale {
+		g.MOVQ(g.w, record)
+	}
+	g.place(chunk)
+	if g.bits == 8 {
+		g.chunk8(n)
+	} else {
+		g.chunk4(n)
+	}
+	g.DECQ(g.count)
+	g.JNZ(chunk)
+	g.finishGroup(n, record)
+	for _, b := range g.bases {
+		g.ADDQ(operand.Imm(32), b)
+	}
+	g.DECQ(g.groups)
+	g.JNZ(group)
+	g.store(n)
+}
+
+func (g *intGen) zero32(r reg.Register) { g.VPXORD(r, r, r) }
+
+// start sets the int32 sums to their starts.
+func (g *intGen) start(n int) {
+	g.starts = nil
+	for _, b := range g.bases {
+		s := g.GP64()
+		g.LEAQ(idx(b, g.so, 1, 0), s)
+		g.starts = append(g.starts, s)
+	}
+	for t := range n {
+		g.VPBROADCASTD(g.act(g.starts, t, 0), g.dot(n, t, 0))
+		g.VMOVDQA64(g.dot(n, t, 0), g.dot(n, t, 1))
+	}
+}
+
+// chunk8 adds 32 columns of 8-bit codes.
+func (g *intGen) chunk8(n int) {
+	for k := range 8 {
+		for p := range 2 {
+			g.VMOVDQU64(at(g.w, 128*k+64*p), g.v[p])
+		}
+		for t := range n {
+			a := g.v[2+t%4]
+			g.VPBROADCASTD(g.act(g.bases, t, 4*k), a)
+			for p := range 2 {
+				g.VPDPBUSD(a, g.v[p], g.dot(n, t, p))
+			}
+		}
+	}
+	g.ADDQ(operand.U32(8*128), g.w)
+	g.advance()
+}
+
+func (g *intGen) advance() {
+	for _, b := range g.bases {
+		g.ADDQ(operand.Imm(32), b)
+	}
+}
+
+// chunk4 adds 32 columns of 4-bit codes.
+func (g *intGen) chunk4(n int) {
+	const act = 4
+	for j := range 4 {
+		for p := range 2 {
+			lo, hi := g.v[p], g.v[2+p]
+			g.VMOVDQU64(at(g.w, 128*j+64*p), hi)
+			g.VPANDD(hi, g.v[intMaskReg], lo)
+			g.VPSRLW(operand.Imm(4), hi, hi)
+			g.VPANDD(hi, g.v[intMaskReg], hi)
+			if g.points {
+				g.VPADDB(lo, g.v[8+p], lo)
+				g.VPADDB(hi, g.v[8+p], hi)
+			}
+		}
+		if n == 1 {
+			g.PREFETCHT0(at(g.w, 128*j+4096))
+			g.PREFETCHT0(at(g.w, 128*j+64+4096))
+		}
+		for half := range 2 {
+			for t := range n {
+				a := g.v[act+t%2]
+				g.VPBROADCASTD(g.act(g.bases, t, 4*j+16*half), a)
+				for p := range 2 {
+					g.VPDPBUSD(a, g.v[2*half+p], g.dot(n, t, p))
+				}
+			}
+		}
+	}
+	g.ADDQ(operand.U32(4*128), g.w)
+	g.advance()
+}
+
+// adjust makes 16-zero in every byte of a row's lane.
+func (g *intGen) adjust() {
+	ones, sixteen := g.v[10], g.v[11]
+	g.broadcast(0x01010101, 10)
+	g.broadcast(0x10101010, 11)
+	for p := range 2 {
+		a := g.v[8+p]
+		g.VPMOVZXBD(at(g.zeros, 16*p), a)
+		g.VPMULLD(a, ones, a)
+		g.VPSUBB(a, sixteen, a)
+	}
+	if g.scale {
+		g.ADDQ(operand.Imm(intRows), g.zeros)
+	}
+}
+
+// finishGroup turns the int32 sums to f32 and adds them to the token's sums.
+func (g *intGen) finishGroup(n int, record reg.GPVirtual) {
+	if g.token {
+		for t := range n {
+			for p := range 2 {
+				g.VCVTDQ2PS(g.dot(n, t, p), g.dot(n, t, p))
+			}
+		}
+		for t := range n {
+			g.VBROADCASTSS(g.act(g.bases, t, metaScale), g.v[2+t%4])
+			for p := range 2 {
+				g.VMULPS(g.v[2+t%4], g.dot(n, t, p), g.dot(n, t, p))
+			}
+		}
+		return
+	}
+	back := -g.codesAt()
+	if g.scale {
+		for p := range 2 {
+			g.VCVTPH2PS(at(record, back+32*p), g.v[p])
+			g.VMULPS(g.v[p], g.v[intMagicReg], g.v[2+p])
+		}
+	}
+	for t := range n {
+		a := g.v[4+t%2]
+		g.VBROADCASTSS(g.act(g.bases, t, metaScale), a)
+		for p := range 2 {
+			d := g.dot(n, t, p)
+			if g.scale {
+				g.VFMADD213PS(g.v[2+p], g.v[p], d)
+			} else {
+				g.VADDPS(g.v[intMagicReg], d, d)
+			}
+			g.VFMADD231PS(a, d, g.sum(n, t, p))
+		}
+	}
+	g.addMinima(n, record, back)
+}
+
+// addMinima adds minimum or zero point times the activation's sum.
+func (g *intGen) addMinima(n int, record reg.GPVirtual, back int) {
+	switch {
+	case g.min && g.bits == 4:
+		for p := range 2 {
+			g.VCVTPH2PS(at(record, back+2*intRows+32*p), g.v[p])
+		}
+	case g.min:
+		for p := range 2 {
+			g.VMOVUPS(at(record, back+2*intRows+64*p), g.v[p])
+		}
+	case g.points && g.bits == 8:
+		last := g.load("last")
+		for p := range 2 {
+			g.VMOVUPS(at(last, 4*intRows+64*p), g.v[p])
+		}
+	default:
+		return
+	}
+	for t := range n {
+		a := g.v[4+t%2]
+		g.VBROADCASTSS(g.act(g.bases, t, metaScaleSum), a)
+		for p := range 2 {
+			g.VFMADD231PS(a, g.v[p], g.sum(n, t, p))
+		}
+	}
+}
+
+// store multiplies by the last factor and writes the outputs.
+func (g *intGen) store(n int) {
+	last := g.load("last")
+	for p := range 2 {
+		if g.scale {
+			g.VBROADCASTSS(at(last, 0), g.v[p])
+		} else {
+			g.VMOVUPS(at(last, 64*p), g.v[p])
+		}
+	}
+	row, ldy := g.load("y"), g.load("ldy")
+	for t := range n {
+		for p := range 2 {
+			s := g.sum(n, t, p)
+			g.VMULPS(g.v[p], s, s)
+			g.VMOVUPS(s, at(row, 64*p))
+		}
+		if t+1 < n {
+			g.LEAQ(idx(row, ldy, 4, 0), row)
+		}
+	}
+}
+
+// intUnpackFunc writes the split of 4-bit codes into bytes: n 32-column parts of 32 rows, zero points folded in.
+func intUnpackFunc(c *asm) {
+	c.function("intUnpackAVX512", "func(dst, src *byte, n int)", "intUnpackAVX512 is n times unpackBlockGo without zero points.")
+	intUnpackBody(c, false)
+	c.function("intUnpackZeroAVX512", "func(dst, src *byte, n int, zeros *byte)", "intUnpackZeroAVX512 is n times unpackBlockGo with the zero points of 32 rows.")
+	intUnpackBody(c, true)
+}
+
+func intUnpackBody(c *asm, zero bool) {
+	g := &intGen{asm: c, intKind: intKind{bits: 4, points: zero}, v: avx512.v}
+	dst, src, n := c.load("dst"), c.load("src"), c.load("n")
+	g.broadcast(0x0F0F0F0F, intMaskReg)
+	if zero {
+		g.zeros = c.load("zeros")
+		g.adjust()
+	}
+	loop := c.label("part")
+	c.place(loop)
+	for j := range 4 {
+		for p := range 2 {
+			lo, hi := g.v[2*p], g.v[2*p+1]
+			c.VMOVDQU64(at(src, 128*j+64*p), hi)
+			c.VPANDD(hi, g.v[intMaskReg], lo)
+			c.VPSRLW(operand.Imm(4), hi, hi)
+			c.VPANDD(hi, g.v[intMaskReg], hi)
+			if zero {
+				c.VPADDB(lo, g.v[8+p], lo)
+				c.VPADDB(hi, g.v[8+p], hi)
+			}
+			c.VMOVDQU64(lo, at(dst, 128*j+64*p))
+			c.VMOVDQU64(hi, at(dst, 128*(4+j)+64*p))
+		}
+	}
+	c.ADDQ(operand.U32(512), src)
+	c.ADDQ(operand.U32(1024), dst)
+	c.DECQ(n)
+	c.JNZ(loop)
+	c.end()
+}

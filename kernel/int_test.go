@@ -1,0 +1,230 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// intPanels are all kinds of integer panels, at widths of several groups.
+func intPanels() []IntPanel {
+	var out []IntPanel
+	for _, group := range []int{32, 64, 128} {
+		for _, groups := range []int{1, 2, 5} {
+			p := IntPanel{Cols: group * groups, Group: group, Out: 0.5}
+			for _, bits := range []int{4, 8} {
+				for _, kind := range []struct{ row, zero, min bool }{{}, {row: true}, {row: true, zero: true}, {min: true}, {zero: bits == 4}} {
+					p.Bits, p.PerRow, p.Zero, p.Min = bits, kind.row, kind.zero, kind.min
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	for _, cols := range []int{32, 96, 640} {
+		out = append(out, IntPanel{Bits: 8, Cols: cols, Group: cols, PerRow: true, PerToken: true})
+	}
+	return out
+}
+
+func panelName(p IntPanel) string {
+	return fmt.Sprintf("%dbits/row=%v,zero=%v,min=%v,token=%v/%dx%d", p.Bits, p.PerRow, p.Zero, p.Min, p.PerToken, p.Cols, p.Group)
+}
+
+// randomTile fills a tile: any codes, sane scales.
+func randomTile(rng *rand.Rand, p *IntPanel) []byte {
+	tile := aligned(p.TileBytes())
+	for i := range tile {
+		tile[i] = byte(rng.Uint32())
+	}
+	float := func(at int) {
+		binary.LittleEndian.PutUint32(tile[at:], math.Float32bits(float32(rng.NormFloat64())))
+	}
+	half := func(at int) { binary.LittleEndian.PutUint16(tile[at:], f16Bits(float32(rng.NormFloat64()))) }
+	for r := range IntTileRows {
+		if p.PerRow {
+			float(4 * r)
+		}
+		if p.PerRow && p.Zero && p.Bits == 8 {
+			binary.LittleEndian.PutUint32(tile[4*(IntTileRows+r):], math.Float32bits(-float32(rng.IntN(256))))
+		}
+	}
+	if p.Zero && p.Bits == 4 {
+		z := p.zeros(tile)
+		for i := range z {
+			z[i] &= 15
+		}
+	}
+	for g := range p.Groups() {
+		at := p.HeadBytes() + g*p.RecordBytes()
+		for r := range IntTileRows {
+			if !p.PerRow {
+				half(at + 2*r)
+			}
+			switch {
+			case p.Min && p.Bits == 8:
+				float(at + 2*IntTileRows + 4*r)
+			case p.Min:
+				half(at + 2*IntTileRows + 2*r)
+			}
+		}
+	}
+	return tile
+}
+
+func aligned(n int) []byte {
+	b := make([]byte, n+64)
+	at := int(-uintptr(unsafe.Pointer(&b[0])) & 63)
+	return b[at : at+n : at+n]
+}
+
+func randomActivations(rng *rand.Rand, p *IntPanel, m int) ([]byte, int) {
+	xs := IntRowBytes(p.Cols, p.Group)
+	x := aligned(m * xs)
+	row := make([]float32, p.Cols)
+	for t := range m {
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+		}
+		IntQuantize(x[t*xs:(t+1)*xs], row, p.Group, p.PerToken)
+	}
+	return x, xs
+}
+
+// eachInt runs a test under every implementation of this machine.
+func eachInt(t *testing.T, test func(t *testing.T)) {
+	defer func(old string) { _ = Use(old) }(Active())
+	for _, name := range Implementations() {
+		if err := Use(name); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, test)
+	}
+}
+
+const intCanary = -12345
+
+// TestIntMul compares every implementation with the definition: the same bits, for every number of tokens, and nothing written
+// beside the outputs.
+func TestIntMul(t *testing.T) {
+	eachInt(t, func(t *testing.T) {
+		for _, p := range intPanels() {
+			rng := rand.New(rand.NewPCG(1, uint64(p.Cols)))
+			tile := randomTile(rng, &p)
+			const most = 26
+			x, xs := randomActivations(rng, &p, most)
+			scratch := aligned(p.ScratchBytes())
+			want := make([]float32, most*IntTileRows)
+			intMulGo(&p, most, x, xs, tile, want, IntTileRows, scratch)
+			for m := 1; m <= most; m++ {
+				ldy := IntTileRows + m%3
+				y := make([]float32, m*ldy+64)
+				for i := range y {
+					y[i] = intCanary
+				}
+				out := y[32 : 32+(m-1)*ldy+IntTileRows]
+				clear(scratch)
+				IntMul(&p, m, x, xs, tile, out, ldy, scratch)
+				for i, v := range y {
+					tok, r := (i-32)/ldy, (i-32)%ldy
+					if i >= 32 && tok < m && r < IntTileRows {
+						if v != want[tok*IntTileRows+r] {
+							t.Fatalf("%s: %d tokens: token %d, row %d: %v, want %v", panelName(p), m, tok, r, v, want[tok*IntTileRows+r])
+						}
+					} else if v != intCanary {
+						t.Fatalf("%s: %d tokens: wrote beside the outputs, at %d", panelName(p), m, i-32)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestIntMulIsTheSum checks the definition itself against float64 over decoded weights and activations.
+func TestIntMulIsTheSum(t *testing.T) {
+	for _, p := range intPanels() {
+		rng := rand.New(rand.NewPCG(2, uint64(p.Cols)))
+		tile := randomTile(rng, &p)
+		x, xs := randomActivations(rng, &p, 1)
+		y, w := make([]float32, IntTileRows), make([]float32, IntTileRows*p.Cols)
+		intMulGo(&p, 1, x, xs, tile, y, IntTileRows, aligned(p.ScratchBytes()))
+		IntDecode(&p, w, tile)
+		for r := range y {
+			want, size := 0.0, 0.0
+			for c := range p.Cols {
+				rec := x[c/p.Group*(p.Group+IntMeta):]
+				a := float64(int8(rec[c%p.Group])) * float64(float32At(rec[p.Group:], metaScale/4))
+				want += a * float64(w[r*p.Cols+c])
+				size += math.Abs(a) * (math.Abs(float64(w[r*p.Cols+c])) + 260)
+			}
+			if math.Abs(want-float64(y[r])) > size*0x1p-18 {
+				t.Fatalf("%s: row %d: %v, want %v", panelName(p), r, y[r], want)
+			}
+		}
+	}
+}
+
+// TestIntUnpack compares the unpacked tile, which is bytes.
+func TestIntUnpack(t *testing.T) {
+	eachInt(t, func(t *testing.T) {
+		for _, p := range intPanels() {
+			if p.Bits == 8 {
+				continue
+			}
+			tile := randomTile(rand.New(rand.NewPCG(3, uint64(p.Cols))), &p)
+			got, want := aligned(p.ScratchBytes()), aligned(p.ScratchBytes())
+			intUnpackGo(&p, want, tile)
+			intUnpack(&p, got, tile)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: unpacks to other bytes", panelName(p))
+			}
+		}
+	})
+}
+
+// TestIntQuantize compares codes and meta words, byte for byte, at every width and with special values.
+func TestIntQuantize(t *testing.T) {
+	special := []float32{0, 1e-40, -1e-40, 1e-31, 3e38, -3e38, float32(math.Inf(1)), float32(math.NaN()), 0.5, -0.5}
+	eachInt(t, func(t *testing.T) {
+		for _, group := range []int{32, 64, 128, 0} {
+			for n := 1; n <= 300; n++ {
+				rng := rand.New(rand.NewPCG(uint64(group), uint64(n)))
+				g, token := group, false
+				if g == 0 {
+					g, token = (n+31)&^31, true
+				}
+				x := make([]float32, n+1)[1:]
+				for i := range x {
+					x[i] = float32(rng.NormFloat64())
+					if n%7 == 0 && rng.IntN(4) == 0 {
+						x[i] = special[rng.IntN(len(special))]
+					}
+				}
+				size := IntRowBytes((n+g-1)/g*g, g)
+				got, want := make([]byte, size+64), make([]byte, size)
+				for i := range got {
+					got[i] = 0xA5
+				}
+				base := int32(intMagic)
+				if token {
+					base = 0
+				}
+				for at, d := 0, want; at < n; at, d = at+g, d[g+IntMeta:] {
+					quantizeGroupGo(d[:g+IntMeta], x[at:min(at+g, n)], g, base)
+				}
+				IntQuantize(got[32:32+size], x, g, token)
+				if !slices.Equal(got[32:32+size], want) {
+					t.Fatalf("group %d, %d values: other bytes", group, n)
+				}
+				for i, b := range got {
+					if b != 0xA5 && (i < 32 || i >= 32+size) {
+						t.Fatalf("group %d, %d values: wrote beside the row, at %d", group, n, i-32)
+					}
+				}
+			}
+		}
+	})
+}
