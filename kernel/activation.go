@@ -4,7 +4,16 @@ import "math"
 
 // SiLUMul sets dst[i] = silu(gate[i])·up[i], silu(x) = x/(1+e^-x): the gate of a gated MLP.
 func SiLUMul(dst, gate, up []float32) {
-	siluMulGo(dst, gate[:len(dst)], up[:len(dst)])
+	n := len(dst)
+	gate, up = gate[:n], up[:n]
+	switch {
+	case useAVX512:
+		siluMulAVX512(ptr(dst), ptr(gate), ptr(up), n)
+	case useAVX2:
+		siluMulAVX2(ptr(dst), ptr(gate), ptr(up), n)
+	default:
+		siluMulGo(dst, gate, up)
+	}
 }
 
 func siluMulGo(dst, gate, up []float32) {
@@ -16,7 +25,16 @@ func siluMulGo(dst, gate, up []float32) {
 
 // GELU sets dst[i] = x/2·(1+erf(x/√2)), the exact Gaussian error linear unit, with an absolute error below 1e-6·max(1,|x|).
 func GELU(dst, x []float32) {
-	geluGo(dst, x[:len(dst)])
+	n := len(dst)
+	x = x[:n]
+	switch {
+	case useAVX512:
+		geluAVX512(ptr(dst), ptr(x), n)
+	case useAVX2:
+		geluAVX2(ptr(dst), ptr(x), n)
+	default:
+		geluGo(dst, x)
+	}
 }
 
 func geluGo(dst, x []float32) {
@@ -28,7 +46,16 @@ func geluGo(dst, x []float32) {
 
 // GELUTanh sets dst[i] = x/2·(1+tanh(√(2/π)(x+0.044715x³))), the common approximation of GELU.
 func GELUTanh(dst, x []float32) {
-	geluTanhGo(dst, x[:len(dst)])
+	n := len(dst)
+	x = x[:n]
+	switch {
+	case useAVX512:
+		geluTanhAVX512(ptr(dst), ptr(x), n)
+	case useAVX2:
+		geluTanhAVX2(ptr(dst), ptr(x), n)
+	default:
+		geluTanhGo(dst, x)
+	}
 }
 
 // Twice √(2/π): (1+tanh u)/2 = 1/(1+e^-2u).

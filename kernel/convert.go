@@ -4,7 +4,17 @@ import "math"
 
 // BF16ToF32 widens bfloat16 bits exactly.
 func BF16ToF32(dst []float32, src []uint16) {
-	bf16ToF32Go(dst, src[:len(dst)])
+	src = src[:len(dst)]
+	n := 0
+	switch {
+	case useAVX512:
+		n = len(dst) &^ 15
+		bf16ToF32AVX512(ptr(dst), ptr(src), n)
+	case useAVX2:
+		n = len(dst) &^ 7
+		bf16ToF32AVX2(ptr(dst), ptr(src), n)
+	}
+	bf16ToF32Go(dst[n:], src[n:])
 }
 
 func bf16ToF32Go(dst []float32, src []uint16) {
@@ -15,7 +25,17 @@ func bf16ToF32Go(dst []float32, src []uint16) {
 
 // F32ToBF16 rounds to the nearest bfloat16, ties to even; a NaN stays one (made quiet).
 func F32ToBF16(dst []uint16, src []float32) {
-	f32ToBF16Go(dst, src[:len(dst)])
+	src = src[:len(dst)]
+	n := 0
+	switch {
+	case useAVX512:
+		n = len(dst) &^ 15
+		f32ToBF16AVX512(ptr(dst), ptr(src), n)
+	case useAVX2:
+		n = len(dst) &^ 7
+		f32ToBF16AVX2(ptr(dst), ptr(src), n)
+	}
+	f32ToBF16Go(dst[n:], src[n:])
 }
 
 func f32ToBF16Go(dst []uint16, src []float32) {
@@ -34,7 +54,17 @@ func bf16Bits(v float32) uint16 {
 
 // F16ToF32 widens IEEE half precision bits exactly.
 func F16ToF32(dst []float32, src []uint16) {
-	f16ToF32Go(dst, src[:len(dst)])
+	src = src[:len(dst)]
+	n := 0
+	switch {
+	case useAVX512:
+		n = len(dst) &^ 15
+		f16ToF32AVX512(ptr(dst), ptr(src), n)
+	case useAVX2:
+		n = len(dst) &^ 7
+		f16ToF32AVX2(ptr(dst), ptr(src), n)
+	}
+	f16ToF32Go(dst[n:], src[n:])
 }
 
 func f16ToF32Go(dst []float32, src []uint16) {
@@ -62,7 +92,17 @@ func f16Value(h uint16) float32 {
 // F32ToF16 rounds to the nearest half precision number, ties to even; what is too large becomes an infinity, a NaN stays
 // one.
 func F32ToF16(dst []uint16, src []float32) {
-	f32ToF16Go(dst, src[:len(dst)])
+	src = src[:len(dst)]
+	n := 0
+	switch {
+	case useAVX512:
+		n = len(dst) &^ 15
+		f32ToF16AVX512(ptr(dst), ptr(src), n)
+	case useAVX2:
+		n = len(dst) &^ 7
+		f32ToF16AVX2(ptr(dst), ptr(src), n)
+	}
+	f32ToF16Go(dst[n:], src[n:])
 }
 
 func f32ToF16Go(dst []uint16, src []float32) {
@@ -90,7 +130,17 @@ func f16Bits(v float32) uint16 {
 
 // Int8ToF32 sets dst[i] = scale·src[i].
 func Int8ToF32(dst []float32, src []int8, scale float32) {
-	int8ToF32Go(dst, src[:len(dst)], scale)
+	src = src[:len(dst)]
+	n := 0
+	switch {
+	case useAVX512:
+		n = len(dst) &^ 15
+		int8ToF32AVX512(ptr(dst), ptr(src), scale, n)
+	case useAVX2:
+		n = len(dst) &^ 7
+		int8ToF32AVX2(ptr(dst), ptr(src), scale, n)
+	}
+	int8ToF32Go(dst[n:], src[n:], scale)
 }
 
 func int8ToF32Go(dst []float32, src []int8, scale float32) {

@@ -1,8 +1,22 @@
 package kernel
 
+import "unsafe"
+
+// ptr is the address of the first element for an assembly function.
+func ptr[T any](s []T) *T { return unsafe.SliceData(s) }
+
 // Add sets dst = a + b.
 func Add(dst, a, b []float32) {
-	addGo(dst, a[:len(dst)], b[:len(dst)])
+	n := len(dst)
+	a, b = a[:n], b[:n]
+	switch {
+	case useAVX512:
+		addAVX512(ptr(dst), ptr(a), ptr(b), n)
+	case useAVX2:
+		addAVX2(ptr(dst), ptr(a), ptr(b), n)
+	default:
+		addGo(dst, a, b)
+	}
 }
 
 func addGo(dst, a, b []float32) {
@@ -13,7 +27,16 @@ func addGo(dst, a, b []float32) {
 
 // Scale sets dst = s·a.
 func Scale(dst, a []float32, s float32) {
-	scaleGo(dst, a[:len(dst)], s)
+	n := len(dst)
+	a = a[:n]
+	switch {
+	case useAVX512:
+		scaleAVX512(ptr(dst), ptr(a), s, n)
+	case useAVX2:
+		scaleAVX2(ptr(dst), ptr(a), s, n)
+	default:
+		scaleGo(dst, a, s)
+	}
 }
 
 func scaleGo(dst, a []float32, s float32) {
@@ -24,7 +47,16 @@ func scaleGo(dst, a []float32, s float32) {
 
 // Axpy adds s·x to dst.
 func Axpy(dst []float32, s float32, x []float32) {
-	axpyGo(dst, s, x[:len(dst)])
+	n := len(dst)
+	x = x[:n]
+	switch {
+	case useAVX512:
+		axpyAVX512(ptr(dst), s, ptr(x), n)
+	case useAVX2:
+		axpyAVX2(ptr(dst), s, ptr(x), n)
+	default:
+		axpyGo(dst, s, x)
+	}
 }
 
 func axpyGo(dst []float32, s float32, x []float32) {
@@ -38,7 +70,15 @@ func axpyGo(dst []float32, s float32, x []float32) {
 // len(x) = 2·len(cos).
 func Rope(x, cos, sin []float32) {
 	half := len(cos)
-	ropeGo(x[:half], x[half:2*half], cos, sin[:half])
+	lo, hi, sin := x[:half], x[half:2*half], sin[:half]
+	switch {
+	case useAVX512:
+		ropeAVX512(ptr(lo), ptr(hi), ptr(cos), ptr(sin), half)
+	case useAVX2:
+		ropeAVX2(ptr(lo), ptr(hi), ptr(cos), ptr(sin), half)
+	default:
+		ropeGo(lo, hi, cos, sin)
+	}
 }
 
 func ropeGo(lo, hi, cos, sin []float32) {

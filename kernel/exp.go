@@ -47,7 +47,16 @@ func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
 // Exp sets dst[i] = e^x[i] with a relative error below 3e-7. Results too small for a normal float32 become 0.
 func Exp(dst, x []float32) {
-	expGo(dst, x[:len(dst)])
+	n := len(dst)
+	x = x[:n]
+	switch {
+	case useAVX512:
+		expAVX512(ptr(dst), ptr(x), n)
+	case useAVX2:
+		expAVX2(ptr(dst), ptr(x), n)
+	default:
+		expGo(dst, x)
+	}
 }
 
 func expGo(dst, x []float32) {
@@ -58,7 +67,15 @@ func expGo(dst, x []float32) {
 
 // ExpSum sets dst[i] = e^(x[i]-max) and returns the sum of dst. max must be finite.
 func ExpSum(dst, x []float32, max float32) float32 {
-	return expSumGo(dst, x[:len(dst)], max)
+	n := len(dst)
+	x = x[:n]
+	switch {
+	case useAVX512:
+		return expSumAVX512(ptr(dst), ptr(x), max, n)
+	case useAVX2:
+		return expSumAVX2(ptr(dst), ptr(x), max, n)
+	}
+	return expSumGo(dst, x, max)
 }
 
 func expSumGo(dst, x []float32, max float32) float32 {

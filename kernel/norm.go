@@ -10,7 +10,14 @@ func RMSNorm(dst, x, gain []float32, eps float32) {
 	}
 	x, gain = x[:n], gain[:n]
 	r := float32(1 / math.Sqrt(float64(SumSq(x))/float64(n)+float64(eps)))
-	scaleMulGo(dst, x, gain, r)
+	switch {
+	case useAVX512:
+		scaleMulAVX512(ptr(dst), ptr(x), ptr(gain), r, n)
+	case useAVX2:
+		scaleMulAVX2(ptr(dst), ptr(x), ptr(gain), r, n)
+	default:
+		scaleMulGo(dst, x, gain, r)
+	}
 }
 
 // scaleMulGo sets dst = (s·a)·b.
@@ -29,15 +36,31 @@ func LayerNorm(dst, x, gain, bias []float32, eps float32) {
 	}
 	x, gain = x[:n], gain[:n]
 	mean := Sum(x) / float32(n)
-	v := varianceGo(x, mean)
-	r := float32(1 / math.Sqrt(float64(v)/float64(n)+float64(eps)))
-	normalizeGo(dst, x, gain, mean, r)
+	r := float32(1 / math.Sqrt(float64(variance(x, mean))/float64(n)+float64(eps)))
+	switch {
+	case useAVX512:
+		normalizeAVX512(ptr(dst), ptr(x), ptr(gain), mean, r, n)
+	case useAVX2:
+		normalizeAVX2(ptr(dst), ptr(x), ptr(gain), mean, r, n)
+	default:
+		normalizeGo(dst, x, gain, mean, r)
+	}
 	if bias != nil {
 		Add(dst, dst, bias)
 	}
 }
 
-// varianceGo returns Σ(x-mean)².
+// variance returns Σ(x-mean)².
+func variance(x []float32, mean float32) float32 {
+	switch {
+	case useAVX512:
+		return varianceAVX512(ptr(x), mean, len(x))
+	case useAVX2:
+		return varianceAVX2(ptr(x), mean, len(x))
+	}
+	return varianceGo(x, mean)
+}
+
 func varianceGo(x []float32, mean float32) float32 {
 	var s [4]float32
 	for ; len(x) >= 4; x = x[4:] {

@@ -1,14 +1,12 @@
 package kernel
 
-import "unsafe"
-
 // packRows copies kc rows of width elements to rows of 32, zeros beyond the last column.
 func packRows(dst, b []float32, ldb, kc, width int) {
 	if width == PanelWidth && kc > 0 && useAVX2 {
 		if useAVX512 {
-			copyRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(b), ldb, kc)
+			copyRowsAVX512(ptr(dst), ptr(b), ldb, kc)
 		} else {
-			copyRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(b), ldb, kc)
+			copyRowsAVX2(ptr(dst), ptr(b), ldb, kc)
 		}
 		return
 	}
@@ -34,7 +32,7 @@ func packTransposed(dst, b []float32, ldb, kc, width int) {
 			lanes = 16
 		}
 		for x := 0; x < PanelWidth; x += lanes {
-			to, from := unsafe.SliceData(dst[x:]), unsafe.SliceData(b[x*ldb:])
+			to, from := ptr(dst[x:]), ptr(b[x*ldb:])
 			if useAVX512 {
 				transposeAVX512(to, from, ldb, quads)
 			} else {
@@ -63,7 +61,7 @@ func packA(dst, a []float32, lda, kc, rows int) {
 	tile := gemmMR * kc
 	tiles := rows / gemmMR
 	if tiles > 0 && kc > 0 && useAVX2 {
-		packTilesAVX2(unsafe.SliceData(dst), unsafe.SliceData(a), lda, kc, tiles)
+		packTilesAVX2(ptr(dst), ptr(a), lda, kc, tiles)
 	} else {
 		tiles = 0
 	}

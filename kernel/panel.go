@@ -1,7 +1,5 @@
 package kernel
 
-import "unsafe"
-
 // PanelWidth is the number of columns that Panel computes.
 const PanelWidth = 32
 
@@ -25,7 +23,7 @@ func panel(m, k int, a []float32, rs, ks int, b []float32, ldb int, c []float32,
 		if acc {
 			add = 1
 		}
-		pa, pb, pc := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)
+		pa, pb, pc := ptr(a), ptr(b), ptr(c)
 		if useAVX512 {
 			panelAVX512(m, k, pa, rs, ks, pb, ldb, pc, ldc, add)
 		} else {

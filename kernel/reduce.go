@@ -4,7 +4,15 @@ import "math"
 
 // Dot returns the inner product of a and b[:len(a)].
 func Dot(a, b []float32) float32 {
-	return dotGo(a, b[:len(a)])
+	n := len(a)
+	b = b[:n]
+	switch {
+	case useAVX512:
+		return dotAVX512(ptr(a), ptr(b), n)
+	case useAVX2:
+		return dotAVX2(ptr(a), ptr(b), n)
+	}
+	return dotGo(a, b)
 }
 
 func dotGo(a, b []float32) float32 {
@@ -27,6 +35,12 @@ func SumSq(x []float32) float32 { return Dot(x, x) }
 
 // Sum returns the sum of x.
 func Sum(x []float32) float32 {
+	switch {
+	case useAVX512:
+		return sumAVX512(ptr(x), len(x))
+	case useAVX2:
+		return sumAVX2(ptr(x), len(x))
+	}
 	return sumGo(x)
 }
 
@@ -47,6 +61,12 @@ func sumGo(x []float32) float32 {
 
 // Max returns the largest element, -Inf for none. NaNs are passed over.
 func Max(x []float32) float32 {
+	switch n := len(x); {
+	case useAVX512 && n >= 16:
+		return maxAVX512(ptr(x), n)
+	case useAVX2 && n >= 8:
+		return maxAVX2(ptr(x), n)
+	}
 	return maxGo(x)
 }
 
@@ -62,6 +82,12 @@ func maxGo(x []float32) float32 {
 
 // AbsMax returns the largest magnitude, 0 for none. NaNs are passed over.
 func AbsMax(x []float32) float32 {
+	switch n := len(x); {
+	case useAVX512 && n >= 16:
+		return absMaxAVX512(ptr(x), n)
+	case useAVX2 && n >= 8:
+		return absMaxAVX2(ptr(x), n)
+	}
 	return absMaxGo(x)
 }
 
@@ -81,11 +107,29 @@ func ArgMax(x []float32) int {
 	if len(x) == 0 {
 		return -1
 	}
-	m := Max(x)
-	return max(indexGo(x, m), 0)
+	return max(index(x, Max(x)), 0)
 }
 
-// indexGo returns the first i with x[i] == v, or -1.
+// index returns the first i with x[i] == v, or -1.
+func index(x []float32, v float32) int {
+	n, at := 0, -1
+	switch {
+	case useAVX512:
+		n = len(x) &^ 15
+		at = indexAVX512(ptr(x), v, n)
+	case useAVX2:
+		n = len(x) &^ 7
+		at = indexAVX2(ptr(x), v, n)
+	}
+	if at >= 0 {
+		return at
+	}
+	if at = indexGo(x[n:], v); at >= 0 {
+		at += n
+	}
+	return at
+}
+
 func indexGo(x []float32, v float32) int {
 	for i := range x {
 		if x[i] == v {

@@ -30,6 +30,10 @@ var files = []struct {
 	{"panel", panelFile},
 	{"int", intFile},
 	{"pack", packFile},
+	{"elementwise", elementwiseFile},
+	{"reduce", reduceFile},
+	{"exp", expFile},
+	{"convert", convertFile},
 }
 
 func main() {
@@ -43,7 +47,7 @@ func main() {
 
 // write runs one generator and writes its three files to the parent folder.
 func write(name string, generate func(c *asm)) error {
-	c := &asm{Context: build.NewContext()}
+	c := &asm{Context: build.NewContext(), name: name, consts: map[uint32]operand.Mem{}}
 	c.ConstraintExpr("!noasm")
 	generate(c)
 	f, err := c.Result()
@@ -91,7 +95,10 @@ func otherStubs(cfg printer.Config, f *ir.File) ([]byte, error) {
 // asm is an avo context with the conventions of this package: leaf functions without a frame that take raw pointers.
 type asm struct {
 	*build.Context
+	name   string // of the output file, and so of its data
 	labels int
+	consts map[uint32]operand.Mem
+	masks  *operand.Mem
 }
 
 // function starts a function. Slices behind its pointers must be kept alive by the caller.
