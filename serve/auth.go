@@ -116,8 +116,11 @@ func (l hostList) check(r *http.Request) error {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
+	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if l[host] || net.ParseIP(strings.Trim(host, "[]")) != nil {
+	if l[host] || net.ParseIP(host) != nil {
 		return nil
 	}
 	return hostRefused(r.Host)

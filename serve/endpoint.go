@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -155,7 +156,8 @@ func (s *Server) fail(x *exchange, err error) {
 	if err == nil {
 		return
 	}
-	if gone(x.context()) {
+	var early *apiError // a body that does not arrive ends the context as well, but its client may still listen
+	if gone(x.context()) && !(errors.As(err, &early) && early.hangUp) {
 		s.log.Debug("request ended by its client", "request", x.id)
 		return
 	}
@@ -167,7 +169,7 @@ func (s *Server) fail(x *exchange, err error) {
 		x.Header().Set("Connection", "close")
 	}
 	reply.write(x)
-	if reply.hangUp {
+	if reply.status == http.StatusRequestEntityTooLarge {
 		linger(x)
 	}
 }
