@@ -55,7 +55,8 @@ func set[T comparable](field *T, fallback T) {
 	}
 }
 
-// body reads and parses a JSON body. Its deadline ends with it: streams may last longer.
+// body reads and parses a JSON body. Its deadline ends with it, since streams may last longer; after an
+// error it stands, so that nobody waits for the rest.
 func (s *Server) body(x *exchange) (value, error) {
 	media, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
@@ -68,7 +69,6 @@ func (s *Server) body(x *exchange) (value, error) {
 	control := http.NewResponseController(x)
 	control.SetReadDeadline(time.Now().Add(s.limits.BodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(x, x.r.Body, limit))
-	control.SetReadDeadline(time.Time{})
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return value{}, bodyTooLarge(limit)
 	}
@@ -76,6 +76,7 @@ func (s *Server) body(x *exchange) (value, error) {
 		return value{}, &apiError{status: http.StatusRequestTimeout, kind: kindInvalid, code: "body_not_received", hangUp: true,
 			message: "the request body did not arrive whole"}
 	}
+	control.SetReadDeadline(time.Time{})
 	return parseBody(body)
 }
 
