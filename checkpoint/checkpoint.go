@@ -86,7 +86,7 @@ func Open(path string) (File, error) {
 }
 
 func openMapped(m *mapping, path string) (File, error) {
-	head := m.data[:min(len(m.data), 16)]
+	head := m.data[:min(len(m.data), 64)]
 	switch {
 	case bytes.HasPrefix(head, []byte("GGUF")):
 		return openGGUF(m, path)

@@ -128,13 +128,13 @@ func (w *packedWeight) findDims(shape *slab) error {
 	}
 	w.rows, w.cols = w.codes.shape[0], w.codes.shape[1]
 	if !w.packed {
-		if w.codes.format != "i8" || w.bits > 8 {
-			return fmt.Errorf("codes of type %s for %d bits; I8 is wanted", w.codes.format, w.bits)
+		if w.codes.format() != "i8" || w.bits > 8 {
+			return fmt.Errorf("codes of type %s for %d bits; I8 is wanted", w.codes.format(), w.bits)
 		}
 		return nil
 	}
-	if w.codes.format != "i32" {
-		return fmt.Errorf("packed codes of type %s; I32 is wanted", w.codes.format)
+	if w.codes.format() != "i32" {
+		return fmt.Errorf("packed codes of type %s; I32 is wanted", w.codes.format())
 	}
 	rows, cols, err := shapeValue(shape)
 	if err != nil {
@@ -166,13 +166,13 @@ func shapeValue(s *slab) (rows, cols int, err error) {
 	}
 	var v [2]int64
 	for i := range v {
-		switch s.format {
+		switch s.format() {
 		case "i64":
-			v[i] = int64(binary.LittleEndian.Uint64(s.data[8*i:]))
+			v[i] = int64(binary.LittleEndian.Uint64(s.data()[8*i:]))
 		case "i32":
-			v[i] = int64(int32(binary.LittleEndian.Uint32(s.data[4*i:])))
+			v[i] = int64(int32(binary.LittleEndian.Uint32(s.data()[4*i:])))
 		default:
-			return 0, 0, fmt.Errorf("has type %s; I64 is wanted", s.format)
+			return 0, 0, fmt.Errorf("has type %s; I64 is wanted", s.format())
 		}
 		if v[i] <= 0 || v[i] > maxInt/64 {
 			return 0, 0, fmt.Errorf("holds %d", v[i])
@@ -197,14 +197,12 @@ func (w *packedWeight) findGroups(scheme *scheme) error {
 	default:
 		return fmt.Errorf("%s of shape %v; [%d %d] is wanted", partScale[1:], shape, w.rows, want)
 	}
-	switch w.scale.format {
+	switch w.scale.format() {
 	case "f32", "f16", "bf16":
 		return nil
 	}
-	return fmt.Errorf("%s of type %s; F32, F16 or BF16 is wanted", partScale[1:], w.scale.format)
+	return fmt.Errorf("%s of type %s; F32, F16 or BF16 is wanted", partScale[1:], w.scale.format())
 }
-
-func (s *slab) elements() int { return Info{Shape: s.shape}.Elements() }
 
 // checkZero checks the zero points. Old files hold zeros for symmetric schemes; they are checked and dropped.
 func (w *packedWeight) checkZero(scheme *scheme) error {
@@ -214,9 +212,9 @@ func (w *packedWeight) checkZero(scheme *scheme) error {
 		}
 		return nil
 	}
-	plain := w.zero.format == "i8" && (slices.Equal(w.zero.shape, w.scale.shape) || slices.Equal(w.zero.shape, []int{w.rows, w.groups}))
+	plain := w.zero.format() == "i8" && (slices.Equal(w.zero.shape, w.scale.shape) || slices.Equal(w.zero.shape, []int{w.rows, w.groups}))
 	if scheme.symmetric {
-		for _, b := range w.zero.data {
+		for _, b := range w.zero.data() {
 			if b != 0 {
 				return fmt.Errorf("%s holds %d, though the scheme is symmetric", partZero[1:], b)
 			}
@@ -225,16 +223,16 @@ func (w *packedWeight) checkZero(scheme *scheme) error {
 		return nil
 	}
 	words, _ := packedWords(w.rows, w.bits)
-	if !plain && (w.zero.format != "i32" || !slices.Equal(w.zero.shape, []int{words, w.groups})) {
-		return fmt.Errorf("%s of type %s and shape %v; I32 [%d %d] is wanted", partZero[1:], w.zero.format, w.zero.shape, words, w.groups)
+	if !plain && (w.zero.format() != "i32" || !slices.Equal(w.zero.shape, []int{words, w.groups})) {
+		return fmt.Errorf("%s of type %s and shape %v; I32 [%d %d] is wanted", partZero[1:], w.zero.format(), w.zero.shape, words, w.groups)
 	}
 	return nil
 }
 
 func (w *packedWeight) info() Info {
-	n := len(w.codes.data) + len(w.scale.data)
+	n := len(w.codes.data()) + len(w.scale.data())
 	if w.zero != nil {
-		n += len(w.zero.data)
+		n += len(w.zero.data())
 	}
 	return Info{Format: w.format, Shape: []int{w.rows, w.cols}, Bytes: int64(n)}
 }
@@ -247,7 +245,7 @@ func (w *packedWeight) matrix() (quant.Matrix, error) {
 	if w.refused != nil {
 		return fail(w.refused)
 	}
-	scales, err := vectorOf(w.scale.format, w.scale.shape, w.scale.data)
+	scales, err := vectorOf(w.scale.format(), w.scale.shape, w.scale.data())
 	if err != nil {
 		return fail(fmt.Errorf("%s: %w", partScale[1:], err))
 	}
@@ -271,7 +269,7 @@ func (w *packedWeight) matrix() (quant.Matrix, error) {
 
 // readCodes writes row i's codes: 4 bits low nibble first, 8 bits a byte each.
 func (w *packedWeight) readCodes(dst []uint8, i int) {
-	row := w.codes.data[i*len(w.codes.data)/w.rows:]
+	row := w.codes.data()[i*len(w.codes.data())/w.rows:]
 	switch {
 	case !w.packed:
 		for j := range dst {
@@ -288,8 +286,8 @@ func (w *packedWeight) readCodes(dst []uint8, i int) {
 
 // readZeros writes row i's zero points. Packed ones are packed down the rows, so a word holds a column's piece.
 func (w *packedWeight) readZeros(dst []uint8, i int) {
-	data := w.zero.data
-	if w.zero.format == "i8" {
+	data := w.zero.data()
+	if w.zero.format() == "i8" {
 		for g := range dst {
 			dst[g] = data[i*w.groups+g] + 1<<(w.bits-1)
 			dst[g] &= 1<<w.bits - 1

@@ -229,22 +229,33 @@ func checkShardName(file string) error {
 
 // index joins the shards' tensors and finds the quantized weights among them.
 func (t *tensors) index() error {
-	t.slabs = map[string]*slab{}
-	var raw []string
+	total := 0
 	for _, s := range t.shards {
-		for _, name := range s.names {
-			if other := t.slabs[name]; other != nil {
-				return fault(s.path, name, "stands in %s too", filepath.Base(other.shard.path))
+		total += len(s.slabs)
+	}
+	if total > 2*maxTensors {
+		return fault(t.path, "", "%d tensors; at most %d are read", total, 2*maxTensors)
+	}
+	t.slabs = make(map[string]*slab, total)
+	raw := make([]string, 0, total)
+	for _, s := range t.shards {
+		for i := range s.slabs {
+			x := &s.slabs[i]
+			if other := t.slabs[x.name]; other != nil {
+				return doubled(x, other)
 			}
-			t.slabs[name] = s.slabs[name]
-			raw = append(raw, name)
-		}
-		s.slabs = nil
-		if len(raw) > 2*maxTensors {
-			return fault(t.path, "", "more than %d tensors", 2*maxTensors)
+			t.slabs[x.name] = x
+			raw = append(raw, x.name)
 		}
 	}
 	return t.findPacked(raw)
+}
+
+func doubled(x, other *slab) error {
+	if x.shard == other.shard {
+		return fault(x.shard.path, x.name, "the name stands twice in the header")
+	}
+	return fault(x.shard.path, x.name, "the name stands in %s too", filepath.Base(other.shard.path))
 }
 
 func (t *tensors) Kind() string    { return t.kind }
@@ -259,7 +270,7 @@ func (t *tensors) Info(name string) (Info, bool) {
 	if s == nil {
 		return Info{}, false
 	}
-	return Info{Format: s.format, Shape: slices.Clone(s.shape), Bytes: int64(len(s.data))}, true
+	return Info{Format: s.format(), Shape: slices.Clone(s.shape), Bytes: int64(s.end - s.begin)}, true
 }
 
 func (t *tensors) Matrix(name string) (quant.Matrix, error) {
@@ -270,7 +281,7 @@ func (t *tensors) Matrix(name string) (quant.Matrix, error) {
 	if s == nil {
 		return nil, t.missing(name)
 	}
-	m, err := matrixOf(s.format, s.shape, s.data)
+	m, err := matrixOf(s.format(), s.shape, s.data())
 	if err != nil {
 		return nil, &Error{Path: s.shard.path, Tensor: name, Err: err}
 	}
@@ -289,7 +300,7 @@ func (t *tensors) Vector(name string) ([]float32, error) {
 	if s == nil {
 		return nil, t.missing(name)
 	}
-	v, err := vectorOf(s.format, s.shape, s.data)
+	v, err := vectorOf(s.format(), s.shape, s.data())
 	if err != nil {
 		return nil, &Error{Path: s.shard.path, Tensor: name, Err: err}
 	}

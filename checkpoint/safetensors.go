@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // The limits of a safetensors file. The header limit is that of the reference reader; the others bound the memory that
@@ -19,33 +18,47 @@ const (
 	headerPrefix = 8 // little-endian u64: the header's length
 )
 
-// dtypes are safetensors' element types: bits an element, and the name used here.
-var dtypes = map[string]struct {
-	bits   int
-	format string
-}{
-	"F64": {64, "f64"}, "F32": {32, "f32"}, "F16": {16, "f16"}, "BF16": {16, "bf16"},
-	"I64": {64, "i64"}, "I32": {32, "i32"}, "I16": {16, "i16"}, "I8": {8, "i8"},
-	"U64": {64, "u64"}, "U32": {32, "u32"}, "U16": {16, "u16"}, "U8": {8, "u8"}, "BOOL": {8, "bool"},
-	"F8_E5M2": {8, "f8_e5m2"}, "F8_E4M3": {8, "f8_e4m3"}, "F8_E8M0": {8, "f8_e8m0"},
-	"F8_E4M3FNUZ": {8, "f8_e4m3fnuz"}, "F8_E5M2FNUZ": {8, "f8_e5m2fnuz"},
-	"F6_E2M3": {6, "f6_e2m3"}, "F6_E3M2": {6, "f6_e3m2"}, "F4": {4, "f4"}, "C64": {64, "c64"},
+// dtype is one of safetensors' element types.
+type dtype struct {
+	name   string // in the file
+	bits   int    // an element
+	format string // here
 }
+
+var dtypes = func() map[string]*dtype {
+	m := map[string]*dtype{}
+	for _, d := range []dtype{
+		{"F64", 64, "f64"}, {"F32", 32, "f32"}, {"F16", 16, "f16"}, {"BF16", 16, "bf16"}, {"C64", 64, "c64"},
+		{"I64", 64, "i64"}, {"I32", 32, "i32"}, {"I16", 16, "i16"}, {"I8", 8, "i8"},
+		{"U64", 64, "u64"}, {"U32", 32, "u32"}, {"U16", 16, "u16"}, {"U8", 8, "u8"}, {"BOOL", 8, "bool"},
+		{"F8_E5M2", 8, "f8_e5m2"}, {"F8_E4M3", 8, "f8_e4m3"}, {"F8_E8M0", 8, "f8_e8m0"},
+		{"F8_E4M3FNUZ", 8, "f8_e4m3fnuz"}, {"F8_E5M2FNUZ", 8, "f8_e5m2fnuz"},
+		{"F6_E2M3", 6, "f6_e2m3"}, {"F6_E3M2", 6, "f6_e3m2"}, {"F4", 4, "f4"},
+	} {
+		m[d.name] = &d
+	}
+	return m
+}()
 
 // slab is a tensor as it lies in one file.
 type slab struct {
-	format string
-	shape  []int
-	data   []byte // aliases the mapping
-	shard  *shard
+	name       string
+	dtype      *dtype
+	shape      []int
+	begin, end int // in the shard's body
+	shard      *shard
 }
+
+func (s *slab) format() string { return s.dtype.format }
+func (s *slab) data() []byte   { return s.shard.body[s.begin:s.end:s.end] }
+func (s *slab) elements() int  { return Info{Shape: s.shape}.Elements() }
 
 // shard is one safetensors file.
 type shard struct {
 	path    string
 	mapping *mapping
-	names   []string // by offset
-	slabs   map[string]*slab
+	body    []byte // the mapping after the header
+	slabs   []slab // by offset
 }
 
 // openShard maps a safetensors file and checks its header whole.
@@ -68,11 +81,11 @@ func readShard(m *mapping, path string) (*shard, error) {
 	if err != nil {
 		return nil, fault(path, "", "%w", err)
 	}
-	entries, err := readHeader(header)
-	if err != nil {
+	s.body = body
+	if s.slabs, err = readHeader(header); err != nil {
 		return nil, fault(path, "", "header: %w", err)
 	}
-	return s, s.place(entries, body)
+	return s, s.place()
 }
 
 // splitHeader cuts the file into the JSON header and the tensors' bytes.
@@ -91,41 +104,42 @@ func splitHeader(data []byte) (header, body []byte, err error) {
 	return rest[:n], rest[n:], nil
 }
 
-// entry is one tensor of the header, not yet checked against the file.
-type entry struct {
-	name       string
-	dtype      string
-	shape      []int
-	begin, end int
-}
-
-// readHeader parses {"name":{"dtype":…,"shape":[…],"data_offsets":[b,e]},…,"__metadata__":{…}}.
-func readHeader(header []byte) ([]entry, error) {
-	var entries []entry
+// readHeader parses {"name":{"dtype":…,"shape":[…],"data_offsets":[b,e]},…,"__metadata__":{…}}. A first pass counts the
+// tensors, so that the second takes memory once.
+func readHeader(header []byte) ([]slab, error) {
+	n := 0
+	count := &scanner{data: header}
+	count.object(func(string) {
+		if n++; n > maxTensors+1 {
+			count.fail("more than %d tensors", maxTensors)
+		}
+		count.skip(maxDepth)
+	})
+	if count.end(); count.err != nil {
+		return nil, count.err
+	}
+	slabs := make([]slab, 0, n)
 	s := &scanner{data: header}
 	s.object(func(key string) {
 		if key == "__metadata__" {
 			s.object(func(string) { s.rawString() })
 			return
 		}
-		if len(entries) == maxTensors {
+		t := s.slab()
+		if t.name = key; len(slabs) == maxTensors {
 			s.fail("more than %d tensors", maxTensors)
-			return
 		}
-		e := s.entry()
-		e.name = key
 		if s.err != nil {
 			s.err = fmt.Errorf("tensor %s: %w", quoteName(key), s.err)
 		}
-		entries = append(entries, e)
+		slabs = append(slabs, t)
 	})
-	s.end()
-	return entries, s.err
+	return slabs, s.err
 }
 
-// entry parses one tensor's description; each of its three keys must stand there once.
-func (s *scanner) entry() entry {
-	var e entry
+// slab parses one tensor's description; each of its three keys must stand there once.
+func (s *scanner) slab() slab {
+	var t slab
 	var seen [3]bool
 	once := func(i int, key string) {
 		if seen[i] {
@@ -137,13 +151,16 @@ func (s *scanner) entry() entry {
 		switch key {
 		case "dtype":
 			once(0, key)
-			e.dtype = dtypeName(s.str())
+			name := s.str()
+			if t.dtype = dtypes[name]; t.dtype == nil {
+				s.fail("unknown dtype %s", quoteName(name))
+			}
 		case "shape":
 			once(1, key)
-			e.shape = s.shape()
+			t.shape = s.shape()
 		case "data_offsets":
 			once(2, key)
-			e.begin, e.end = s.offsets()
+			t.begin, t.end = s.offsets()
 		default:
 			s.fail("unknown key %s", quoteName(key))
 		}
@@ -151,17 +168,7 @@ func (s *scanner) entry() entry {
 	if seen != [3]bool{true, true, true} {
 		s.fail("dtype, shape and data_offsets are all needed")
 	}
-	return e
-}
-
-// dtypeName keeps one copy of each known name instead of a string a tensor.
-func dtypeName(name string) string {
-	for known := range dtypes {
-		if known == name {
-			return known
-		}
-	}
-	return strings.Clone(name[:min(len(name), 40)])
+	return t
 }
 
 func (s *scanner) shape() []int {
@@ -194,53 +201,42 @@ func (s *scanner) offsets() (begin, end int) {
 	return at[0], at[1]
 }
 
-// place checks every entry against the body and the other entries. As the format demands, the tensors must fill the
-// body without holes and overlaps.
-func (s *shard) place(entries []entry, body []byte) error {
-	slices.SortStableFunc(entries, func(a, b entry) int {
-		if a.begin != b.begin {
-			return cmp.Compare(a.begin, b.begin)
-		}
-		return cmp.Compare(a.end, b.end)
+// place checks every tensor against the body and its neighbours. As the format demands, the tensors must fill the body
+// without holes and overlaps.
+func (s *shard) place() error {
+	slices.SortStableFunc(s.slabs, func(a, b slab) int {
+		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
 	})
-	s.slabs = make(map[string]*slab, len(entries))
-	s.names = make([]string, 0, len(entries))
 	at := 0
-	for _, e := range entries {
-		if err := e.check(at, len(body)); err != nil {
-			return fault(s.path, e.name, "%w", err)
+	for i := range s.slabs {
+		t := &s.slabs[i]
+		if err := t.check(at, len(s.body)); err != nil {
+			return fault(s.path, t.name, "%w", err)
 		}
-		if s.slabs[e.name] != nil {
-			return fault(s.path, e.name, "the name stands twice in the header")
-		}
-		at = e.end
-		s.slabs[e.name] = &slab{format: dtypes[e.dtype].format, shape: e.shape, data: body[e.begin:e.end:e.end], shard: s}
-		s.names = append(s.names, e.name)
+		t.shard = s
+		at = t.end
 	}
-	if at != len(body) {
-		return fault(s.path, "", "the header describes %d bytes of tensors, the file holds %d", at, len(body))
+	if at != len(s.body) {
+		return fault(s.path, "", "the header describes %d bytes of tensors, the file holds %d", at, len(s.body))
 	}
 	return nil
 }
 
-// check verifies an entry that must begin at byte `at` of a body of `size` bytes.
-func (e *entry) check(at, size int) error {
-	t, ok := dtypes[e.dtype]
+// check verifies a tensor that must begin at byte `at` of a body of `size` bytes.
+func (s *slab) check(at, size int) error {
 	switch {
-	case !ok:
-		return fmt.Errorf("unknown dtype %q", e.dtype)
-	case e.begin > e.end:
-		return fmt.Errorf("data_offsets [%d, %d] run backwards", e.begin, e.end)
-	case e.end > size:
-		return fmt.Errorf("data_offsets [%d, %d] lie outside the %d bytes of data: the file is truncated or damaged", e.begin, e.end, size)
-	case e.begin < at:
-		return fmt.Errorf("data_offsets [%d, %d] overlap the tensor before, which ends at %d", e.begin, e.end, at)
-	case e.begin > at:
-		return fmt.Errorf("data_offsets [%d, %d] leave a hole after byte %d", e.begin, e.end, at)
+	case s.begin > s.end:
+		return fmt.Errorf("data_offsets [%d, %d] run backwards", s.begin, s.end)
+	case s.end > size:
+		return fmt.Errorf("data_offsets [%d, %d] lie outside the %d bytes of data: the file is truncated or damaged", s.begin, s.end, size)
+	case s.begin < at:
+		return fmt.Errorf("data_offsets [%d, %d] overlap the tensor before, which ends at %d", s.begin, s.end, at)
+	case s.begin > at:
+		return fmt.Errorf("data_offsets [%d, %d] leave a hole after byte %d", s.begin, s.end, at)
 	}
-	n, ok := byteLen(e.shape, t.bits)
-	if !ok || n != e.end-e.begin {
-		return fmt.Errorf("shape %v of %s does not make the %d bytes that data_offsets give it", e.shape, e.dtype, e.end-e.begin)
+	n, ok := byteLen(s.shape, s.dtype.bits)
+	if !ok || n != s.end-s.begin {
+		return fmt.Errorf("shape %v of %s does not make the %d bytes that data_offsets give it", s.shape, s.dtype.name, s.end-s.begin)
 	}
 	return nil
 }

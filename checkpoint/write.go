@@ -85,8 +85,8 @@ func safetensorsHeader(tensors []Tensor, metadata map[string]string) ([]byte, []
 	seen := make(map[string]bool, len(tensors))
 	at := 0
 	for i, t := range tensors {
-		size, ok := byteLen(t.Shape, dtypes[t.DType].bits)
-		if !ok || dtypes[t.DType].bits == 0 || seen[t.Name] || t.Name == "__metadata__" {
+		size, ok := t.size()
+		if !ok || seen[t.Name] || t.Name == "__metadata__" {
 			return nil, nil, fmt.Errorf("tensor %s of type %q and shape %v cannot be written (type, size or a name that stands twice)",
 				quoteName(t.Name), t.DType, t.Shape)
 		}
@@ -104,6 +104,14 @@ func safetensorsHeader(tensors []Tensor, metadata map[string]string) ([]byte, []
 	}
 	binary.LittleEndian.PutUint64(out, uint64(len(out)-headerPrefix))
 	return out, sizes, nil
+}
+
+func (t Tensor) size() (int, bool) {
+	d := dtypes[t.DType]
+	if d == nil {
+		return 0, false
+	}
+	return byteLen(t.Shape, d.bits)
 }
 
 func appendEntry(out []byte, t Tensor, begin, end int) []byte {
