@@ -52,3 +52,43 @@ func BenchmarkGemm(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRows is the price of row operations on 1536 elements, in bytes of float32 a second of the first operand.
+func BenchmarkRows(b *testing.B) {
+	const n = 1536
+	r := rand.New(rand.NewPCG(1, 2))
+	x, y, z := random(r, n), random(r, n), make([]float32, n)
+	h, q := make([]uint16, n), make([]int8, n)
+	for _, op := range []struct {
+		name string
+		f    func()
+	}{
+		{"Add", func() { Add(z, x, y) }},
+		{"Axpy", func() { Axpy(z, 1e-30, x) }},
+		{"Dot", func() { Dot(x, y) }},
+		{"Max", func() { Max(x) }},
+		{"ArgMax", func() { ArgMax(x) }},
+		{"RMSNorm", func() { RMSNorm(z, x, y, 1e-5) }},
+		{"LayerNorm", func() { LayerNorm(z, x, y, y, 1e-5) }},
+		{"Exp", func() { Exp(z, x) }},
+		{"ExpSum", func() { ExpSum(z, x, 2) }},
+		{"SiLUMul", func() { SiLUMul(z, x, y) }},
+		{"GELU", func() { GELU(z, x) }},
+		{"GELUTanh", func() { GELUTanh(z, x) }},
+		{"Rope", func() { Rope(z, x[:n/2], y[:n/2]) }},
+		{"BF16ToF32", func() { BF16ToF32(z, h) }},
+		{"F32ToBF16", func() { F32ToBF16(h, x) }},
+		{"F16ToF32", func() { F16ToF32(z, h) }},
+		{"F32ToF16", func() { F32ToF16(h, x) }},
+		{"Int8ToF32", func() { Int8ToF32(z, q, 1) }},
+	} {
+		b.Run(op.name, func(b *testing.B) {
+			eachBench(b, func(b *testing.B) {
+				b.SetBytes(4 * n)
+				for b.Loop() {
+					op.f()
+				}
+			})
+		})
+	}
+}

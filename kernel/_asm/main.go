@@ -34,6 +34,7 @@ var files = []struct {
 	{"reduce", reduceFile},
 	{"exp", expFile},
 	{"convert", convertFile},
+	{"limits", limitsFile},
 }
 
 func main() {
