@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"time"
-)
+import "time"
 
 // Limits are what the machine gives to a pool at the active implementation; 0 where it has no such instruction. They
 // are the best of several short rounds, so that a moment's neighbour does not lower them.
@@ -104,22 +102,31 @@ func peakF32Go(rounds int) {
 func keep(float32) {}
 
 // ReadBandwidth returns how fast all workers together read a buffer of so many bytes, in 10^9 bytes a second. A size far
-// beyond the last cache gives the memory's figure.
+// beyond the last cache gives the memory's figure. The buffer is walked in windows of some milliseconds or less.
 func ReadBandwidth(p *Pool, seconds float64, bytes int) float64 {
-	t := &readTask{make([]byte, ceilDiv(bytes, readPiece)*readPiece)}
+	window := 16 * p.Workers()
+	pieces := ceilDiv(bytes, window*readPiece) * window
+	t := &readTask{buf: make([]byte, pieces*readPiece)}
 	HugePages(t.buf)
 	for i := 0; i < len(t.buf); i += 4096 {
 		t.buf[i] = 1
 	}
-	return bestRate(seconds, float64(len(t.buf)), func() { p.Run(len(t.buf)/readPiece, t) })
+	return bestRate(seconds, float64(window*readPiece), func() {
+		p.Run(window, t)
+		t.first = (t.first + window) % pieces
+	})
 }
 
 const readPiece = 1 << 20
 
-type readTask struct{ buf []byte }
+// readTask reads pieces of a buffer from the first on.
+type readTask struct {
+	buf   []byte
+	first int
+}
 
 func (t *readTask) Do(i, _ int) {
-	b := t.buf[i*readPiece:][:readPiece]
+	b := t.buf[(t.first+i)*readPiece:][:readPiece]
 	switch {
 	case useAVX512:
 		readAVX512(ptr(b), readPiece/256)
