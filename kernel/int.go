@@ -79,13 +79,16 @@ func (p *IntPanel) RecordBytes() int { return p.CodesAt() + p.Group*p.Bits/8*Int
 // TileBytes is the size of one tile of 32 rows.
 func (p *IntPanel) TileBytes() int { return p.HeadBytes() + p.Groups()*p.RecordBytes() }
 
-// ScratchBytes is the size of the scratch that IntMul needs for its unpacked tile.
+// intSpill is the part of the scratch that holds the f32 sums of 12 tokens.
+const intSpill = 12 * 4 * IntTileRows
+
+// ScratchBytes is the size of the scratch that IntMul needs, for sums and for the unpacked records of a 4-bit tile.
 func (p *IntPanel) ScratchBytes() int {
 	if p.Bits == 8 {
-		return 0
+		return intSpill
 	}
 	u := p.unpacked()
-	return u.TileBytes() - u.HeadBytes()
+	return intSpill + u.Groups()*u.RecordBytes()
 }
 
 // unpacked is the 8-bit panel that a 4-bit tile becomes before it meets many tokens.
@@ -119,18 +122,23 @@ func IntQuantize(dst []byte, x []float32, group int, perToken bool) {
 		base = 0
 	}
 	rec := group + IntMeta
+	if n := len(x) / group; useAVX2 && n > 0 {
+		intQuantizeAVX2(&dst[:n*rec][0], &x[0], n, group/32, int(base))
+		dst, x = dst[n*rec:], x[n*group:]
+	}
 	for len(x) > 0 {
 		n := min(group, len(x))
-		quantizeGroup(dst[:rec:rec], x[:n:n], group, base)
+		quantizeGroupGo(dst[:rec:rec], x[:n:n], group, base)
 		dst, x = dst[rec:], x[n:]
 	}
 }
 
 func quantizeGroupGo(dst []byte, x []float32, group int, base int32) {
-	var big float32
+	var bits uint32 // compared as integers, a NaN is the largest
 	for _, v := range x {
-		big = max(big, float32(math.Abs(float64(v))))
+		bits = max(bits, math.Float32bits(v)&^(1<<31))
 	}
+	big := math.Float32frombits(bits)
 	var scale, inverse float32
 	if !(big < tinyAbsMax) {
 		scale, inverse = big/127, 127/big
@@ -187,8 +195,8 @@ func intMulGo(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ld
 	codes, u := tile[p.HeadBytes():], *p
 	if p.Bits == 4 {
 		u = p.unpacked()
-		intUnpackGo(p, scratch, tile)
-		codes = scratch
+		codes = scratch[intSpill:]
+		intUnpackGo(p, codes, tile)
 	}
 	for t := range m {
 		intTokenGo(p, &u, x[t*xs:], tile, codes, (*[IntTileRows]float32)(y[t*ldy:]))
@@ -301,10 +309,6 @@ func putFloat32(b []byte, i int, v float32) {
 }
 
 func halfAt(b []byte, i int) float32 { return f16Value(binary.LittleEndian.Uint16(b[2*i:])) }
-
-func quantizeGroup(dst []byte, x []float32, group int, base int32) {
-	quantizeGroupGo(dst, x, group, base)
-}
 
 // IntDecode writes the weights of one tile: dst[r*p.Cols+c].
 func IntDecode(p *IntPanel, dst []float32, tile []byte) {

@@ -6,7 +6,12 @@ import (
 )
 
 // intDirect is the number of tokens up to which 4-bit codes are split on the way; more tokens meet an unpacked tile.
-const intDirect = 4
+const intDirect, intDirectMin = 32, 8
+
+// direct tells whether m tokens take the tile as it is.
+func (p *IntPanel) direct(m int) bool {
+	return p.Bits == 8 || m <= intDirectMin || m <= intDirect && !p.Min
+}
 
 func intMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy int, scratch []byte) {
 	if !useVNNI {
@@ -14,41 +19,43 @@ func intMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy 
 		return
 	}
 	codes := tile[p.HeadBytes():]
-	if p.Bits == 4 && m > intDirect {
+	if !p.direct(m) {
 		u := p.unpacked()
-		intUnpack(p, scratch, tile)
-		intBody(p, &u, m, x, xs, tile, scratch, y, ldy)
+		codes = scratch[intSpill:]
+		intUnpack(p, codes, tile)
+		intBody(p, &u, m, x, xs, tile, codes, y, ldy, scratch)
 	} else {
-		intBody(p, p, m, x, xs, tile, codes, y, ldy)
+		intBody(p, p, m, x, xs, tile, codes, y, ldy, scratch)
 	}
 	runtime.KeepAlive(tile)
 }
 
 // intBody runs the assembly for records laid out as u; p is the panel whose tile holds the head.
-func intBody(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y []float32, ldy int) {
+func intBody(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y []float32, ldy int, scratch []byte) {
 	px, w, py := unsafe.SliceData(x), unsafe.SliceData(codes), unsafe.SliceData(y)
+	sums := (*float32)(unsafe.Pointer(unsafe.SliceData(scratch)))
 	groups, chunks, start, last, zeros := u.Groups(), u.Group/32, p.startAt(), p.last(tile), unsafe.SliceData(p.zeros(tile))
 	switch four := u.Bits == 4; {
 	case u.PerToken:
-		int8TokenAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int8TokenAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case four && u.PerRow && u.Zero:
-		int4RowZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int4RowZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case four && u.PerRow:
-		int4RowAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int4RowAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case four && u.Zero:
-		int4GroupZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int4GroupZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case four && u.Min:
-		int4GroupMinAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int4GroupMinAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case four:
-		int4GroupAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int4GroupAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case u.PerRow && u.Zero:
-		int8RowZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int8RowZeroAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case u.PerRow:
-		int8RowAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int8RowAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case u.Min:
-		int8GroupMinAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int8GroupMinAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	default:
-		int8GroupAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros)
+		int8GroupAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	}
 }
 
@@ -74,31 +81,17 @@ func intUnpack(p *IntPanel, dst, tile []byte) {
 		intUnpackGo(p, dst, tile)
 		return
 	}
-	u := p.unpacked()
-	zeros, src := p.zeros(tile), tile[p.HeadBytes():]
-	for range p.Groups() {
-		if !p.PerRow {
-			copy(dst[:2*IntTileRows], src)
-		}
-		if p.Min {
-			intMinima(dst[2*IntTileRows:], src[2*IntTileRows:])
-		}
-		to, from := &dst[u.CodesAt()], &src[p.CodesAt()]
-		switch {
-		case p.Zero:
-			intUnpackZeroAVX512(to, from, p.Group/32, &zeros[0])
-		default:
-			intUnpackAVX512(to, from, p.Group/32)
-		}
-		if p.Zero && !p.PerRow {
-			zeros = zeros[IntTileRows:]
-		}
-		dst, src = dst[u.RecordBytes():], src[p.RecordBytes():]
+	to, from, groups, chunks, zeros := &dst[0], &tile[p.HeadBytes()], p.Groups(), p.Group/32, unsafe.SliceData(p.zeros(tile))
+	switch {
+	case p.PerRow && p.Zero:
+		intUnpackRowZeroAVX512(to, from, groups, chunks, zeros)
+	case p.PerRow:
+		intUnpackRowAVX512(to, from, groups, chunks, zeros)
+	case p.Zero:
+		intUnpackGroupZeroAVX512(to, from, groups, chunks, zeros)
+	case p.Min:
+		intUnpackGroupMinAVX512(to, from, groups, chunks, zeros)
+	default:
+		intUnpackGroupAVX512(to, from, groups, chunks, zeros)
 	}
-}
-
-// intMinima widens the 32 f16 minima of a record.
-func intMinima(dst, src []byte) {
-	out := unsafe.Slice((*float32)(unsafe.Pointer(&dst[0])), IntTileRows)
-	F16ToF32(out, unsafe.Slice((*uint16)(unsafe.Pointer(&src[0])), IntTileRows))
 }

@@ -4,62 +4,77 @@
 
 package kernel
 
-// int8GroupAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int8GroupAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int8GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int8GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int8GroupMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int8GroupMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int8GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int8GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int8RowAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int8RowAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int8RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int8RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int8RowZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int8RowZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int8RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int8RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int8TokenAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int8TokenAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int8TokenAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int8TokenAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int4GroupAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int4GroupAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int4GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int4GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int4GroupMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int4GroupMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int4GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int4GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int4GroupZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int4GroupZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int4GroupZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int4GroupZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int4RowAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int4RowAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// int4RowZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.
+// int4RowZeroAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
-func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)
+func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
-// intUnpackAVX512 is n times unpackBlockGo without zero points.
+// intUnpackGroupAVX512 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape
-func intUnpackAVX512(dst *byte, src *byte, n int)
+func intUnpackGroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
 
-// intUnpackZeroAVX512 is n times unpackBlockGo with the zero points of 32 rows.
+// intUnpackGroupMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape
-func intUnpackZeroAVX512(dst *byte, src *byte, n int, zeros *byte)
+func intUnpackGroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackGroupZeroAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGroupZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackRowAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackRowAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackRowZeroAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackRowZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)

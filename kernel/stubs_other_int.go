@@ -4,46 +4,60 @@
 
 package kernel
 
-func int8GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int8GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int8GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int8GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int8RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int8RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int8RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int8RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int8TokenAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int8TokenAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int4GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int4GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int4GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int4GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int4GroupZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int4GroupZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte) {
+func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
 
-func intUnpackAVX512(dst *byte, src *byte, n int) { panic(noAssembly) }
+func intUnpackGroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
 
-func intUnpackZeroAVX512(dst *byte, src *byte, n int, zeros *byte) { panic(noAssembly) }
+func intUnpackGroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackGroupZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackRowAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
+func intUnpackRowZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}

@@ -35,13 +35,17 @@ const (
 	intMagicF    = 0x4B400000
 )
 
-// intFile writes the AVX-512 VNNI products of integer-coded tiles: 32 rows by up to 6 tokens (8 bits), 4 (4 bits) or 12 (one
-// scale a token) whose sums stay in registers.
+// intFile writes the AVX-512 VNNI products of integer-coded tiles: 32 rows by up to 12 tokens (8 bits) or 8 (4 bits) at a
+// time.
 func intFile(c *asm) {
 	for _, k := range intKinds {
 		intFunc(c, k)
 	}
-	intUnpackFunc(c)
+	for _, k := range intKinds {
+		if k.bits == 4 {
+			intUnpackFunc(c, k)
+		}
+	}
 }
 
 // intGen is the state while one function is written.
@@ -52,6 +56,7 @@ type intGen struct {
 	xs                          reg.GPVirtual
 	w, groups, count, so, zeros reg.GPVirtual
 	bases                       []reg.GPVirtual // every third token's activations
+	sums                        reg.GPVirtual   // of tokens, 128 bytes each
 	starts                      []reg.GPVirtual // the same, at the accumulator starts
 }
 
@@ -61,15 +66,17 @@ const (
 	intMaskReg  = 7
 )
 
-func (k intKind) tokens() int {
-	switch {
-	case k.token:
-		return 12
-	case k.bits == 4:
-		return 4
+// sizes are the numbers of tokens that one pass over a tile serves, largest first.
+func (k intKind) sizes() []int {
+	if k.bits == 4 {
+		return []int{8, 4, 2, 1}
 	}
-	return 6
+	return []int{12, 6, 4, 2, 1}
 }
+
+// spilled tells whether n tokens' f32 sums live in memory: the int32 sums of many independent tokens are worth more in
+// registers, since a dot product takes five cycles and two begin in each.
+func (k intKind) spilled(n int) bool { return n >= 8 && !k.token }
 
 func (k intKind) codesAt() int {
 	switch {
@@ -85,28 +92,25 @@ func (k intKind) codesAt() int {
 
 func intFunc(c *asm, k intKind) {
 	c.function(k.name+"AVX512",
-		"func(m int, x *byte, xs int, w *byte, groups, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte)",
-		k.name+"AVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words.")
+		"func(m int, x *byte, xs int, w *byte, groups, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)",
+		k.name+"AVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.")
 	g := &intGen{asm: c, intKind: k, v: avx512.v, xs: c.load("xs")}
 	g.constants()
-	n := k.tokens()
-	loop, tail, done := c.label("tokens"), c.label("tail"), c.label("done")
-	c.place(loop)
-	c.CMPQ(c.arg("m"), operand.Imm(uint64(n)))
-	c.JL(tail)
-	g.tile(n)
-	g.next(n)
-	c.JMP(loop)
-	c.place(tail)
-	for r := 1; r < n; r++ {
-		next := c.label("not")
-		c.CMPQ(c.arg("m"), operand.Imm(uint64(r)))
-		c.JNE(next)
-		g.tile(r)
-		c.JMP(done)
-		c.place(next)
+	for _, n := range k.sizes() {
+		loop, less := c.label("tokens"), c.label("less")
+		if n == 12 && k.spilled(n) {
+			// Sums in memory do not pay where a group is a single part.
+			c.CMPQ(c.arg("chunks"), operand.Imm(1))
+			c.JE(less)
+		}
+		c.place(loop)
+		c.CMPQ(c.arg("m"), operand.Imm(uint64(n)))
+		c.JL(less)
+		g.tile(n)
+		g.next(n)
+		c.JMP(loop)
+		c.place(less)
 	}
-	c.place(done)
 	c.end()
 }
 
@@ -139,7 +143,7 @@ func (g *intGen) broadcast(word uint32, r int) {
 
 // dot is the int32 sum, sum the f32 sum of token t and rows 16p….
 func (g *intGen) dot(n, t, p int) reg.Register {
-	if g.token {
+	if g.token || g.spilled(n) {
 		return g.v[32-2*n+2*t+p]
 	}
 	return g.v[32-4*n+2*t+p]
@@ -175,13 +179,7 @@ func (g *intGen) tile(n int) {
 		}
 		g.bases = append(g.bases, b)
 	}
-	if !g.token {
-		for t := range n {
-			for p := range 2 {
-				g.zero32(g.sum(n, t, p))
-			}
-		}
-	}
+	g.clearSums(n)
 	group, chunk := g.label("group"), g.label("chunk")
 	g.place(group)
 	g.start(n)
@@ -214,7 +212,37 @@ func (g *intGen) tile(n int) {
 	g.store(n)
 }
 
-func (g *intGen) zero32(r reg.Register) { g.VPXORD(r, r, r) }
+// clearSums sets the f32 sums to zero.
+func (g *intGen) clearSums(n int) {
+	if g.token {
+		return
+	}
+	if g.spilled(n) {
+		g.sums = g.load("sums")
+		g.zero(g.v[0])
+	}
+	for t := range n {
+		for p := range 2 {
+			if g.spilled(n) {
+				g.VMOVUPS(g.v[0], g.sumAt(t, p))
+			} else {
+				g.zero(g.sum(n, t, p))
+			}
+		}
+	}
+}
+
+func (g *intGen) sumAt(t, p int) operand.Mem { return at(g.sums, 128*t+64*p) }
+
+// add is sum += a*b for the sum of token t and rows 16p…; b is lost.
+func (g *intGen) add(n, t, p int, a, b reg.Register) {
+	if g.spilled(n) {
+		g.VFMADD213PS(g.sumAt(t, p), a, b)
+		g.VMOVUPS(b, g.sumAt(t, p))
+		return
+	}
+	g.VFMADD231PS(a, b, g.sum(n, t, p))
+}
 
 // start sets the int32 sums to their starts.
 func (g *intGen) start(n int) {
@@ -259,15 +287,7 @@ func (g *intGen) chunk4(n int) {
 	const act = 4
 	for j := range 4 {
 		for p := range 2 {
-			lo, hi := g.v[p], g.v[2+p]
-			g.VMOVDQU64(at(g.w, 128*j+64*p), hi)
-			g.VPANDD(hi, g.v[intMaskReg], lo)
-			g.VPSRLW(operand.Imm(4), hi, hi)
-			g.VPANDD(hi, g.v[intMaskReg], hi)
-			if g.points {
-				g.VPADDB(lo, g.v[8+p], lo)
-				g.VPADDB(hi, g.v[8+p], hi)
-			}
+			g.split(at(g.w, 128*j+64*p), g.v[p], g.v[2+p], g.v[8+p])
 		}
 		if n == 1 {
 			g.PREFETCHT0(at(g.w, 128*j+4096))
@@ -336,7 +356,7 @@ func (g *intGen) finishGroup(n int, record reg.GPVirtual) {
 			} else {
 				g.VADDPS(g.v[intMagicReg], d, d)
 			}
-			g.VFMADD231PS(a, d, g.sum(n, t, p))
+			g.add(n, t, p, a, d)
 		}
 	}
 	g.addMinima(n, record, back)
@@ -365,7 +385,12 @@ func (g *intGen) addMinima(n int, record reg.GPVirtual, back int) {
 		a := g.v[4+t%2]
 		g.VBROADCASTSS(g.act(g.bases, t, metaScaleSum), a)
 		for p := range 2 {
-			g.VFMADD231PS(a, g.v[p], g.sum(n, t, p))
+			b := g.v[p]
+			if g.spilled(n) {
+				b = g.v[2+p]
+				g.VMOVAPS(g.v[p], b)
+			}
+			g.add(n, t, p, a, b)
 		}
 	}
 }
@@ -384,7 +409,12 @@ func (g *intGen) store(n int) {
 	for t := range n {
 		for p := range 2 {
 			s := g.sum(n, t, p)
-			g.VMULPS(g.v[p], s, s)
+			if g.spilled(n) {
+				s = g.v[2+p]
+				g.VMULPS(g.sumAt(t, p), g.v[p], s)
+			} else {
+				g.VMULPS(g.v[p], s, s)
+			}
 			g.VMOVUPS(s, at(row, 64*p))
 		}
 		if t+1 < n {
@@ -393,35 +423,28 @@ func (g *intGen) store(n int) {
 	}
 }
 
-// intUnpackFunc writes the split of 4-bit codes into bytes: n 32-column parts of 32 rows, zero points folded in.
-func intUnpackFunc(c *asm) {
-	c.function("intUnpackAVX512", "func(dst, src *byte, n int)", "intUnpackAVX512 is n times unpackBlockGo without zero points.")
-	intUnpackBody(c, false)
-	c.function("intUnpackZeroAVX512", "func(dst, src *byte, n int, zeros *byte)", "intUnpackZeroAVX512 is n times unpackBlockGo with the zero points of 32 rows.")
-	intUnpackBody(c, true)
-}
-
-func intUnpackBody(c *asm, zero bool) {
-	g := &intGen{asm: c, intKind: intKind{bits: 4, points: zero}, v: avx512.v}
-	dst, src, n := c.load("dst"), c.load("src"), c.load("n")
+// intUnpackFunc writes the split of a tile's 4-bit records into 8-bit ones.
+func intUnpackFunc(c *asm, k intKind) {
+	c.function("intUnpack"+k.name[4:]+"AVX512", "func(dst, src *byte, groups, chunks int, zeros *byte)",
+		"intUnpack"+k.name[4:]+"AVX512 is intUnpackGo: groups records of chunks times 32 columns.")
+	g := &intGen{asm: c, intKind: k, v: avx512.v}
+	dst, src, groups, n := c.load("dst"), c.load("src"), c.load("groups"), c.GP64()
 	g.broadcast(0x0F0F0F0F, intMaskReg)
-	if zero {
+	if k.points {
 		g.zeros = c.load("zeros")
+	}
+	group, chunk := c.label("group"), c.label("chunk")
+	c.place(group)
+	g.unpackScales(dst, src)
+	if k.points {
 		g.adjust()
 	}
-	loop := c.label("part")
-	c.place(loop)
+	c.MOVQ(c.arg("chunks"), n)
+	c.place(chunk)
 	for j := range 4 {
 		for p := range 2 {
 			lo, hi := g.v[2*p], g.v[2*p+1]
-			c.VMOVDQU64(at(src, 128*j+64*p), hi)
-			c.VPANDD(hi, g.v[intMaskReg], lo)
-			c.VPSRLW(operand.Imm(4), hi, hi)
-			c.VPANDD(hi, g.v[intMaskReg], hi)
-			if zero {
-				c.VPADDB(lo, g.v[8+p], lo)
-				c.VPADDB(hi, g.v[8+p], hi)
-			}
+			g.split(at(src, 128*j+64*p), lo, hi, g.v[8+p])
 			c.VMOVDQU64(lo, at(dst, 128*j+64*p))
 			c.VMOVDQU64(hi, at(dst, 128*(4+j)+64*p))
 		}
@@ -429,6 +452,39 @@ func intUnpackBody(c *asm, zero bool) {
 	c.ADDQ(operand.U32(512), src)
 	c.ADDQ(operand.U32(1024), dst)
 	c.DECQ(n)
-	c.JNZ(loop)
+	c.JNZ(chunk)
+	c.DECQ(groups)
+	c.JNZ(group)
 	c.end()
+}
+
+// unpackScales copies a record's scales, widens its minima and moves both pointers to the codes.
+func (g *intGen) unpackScales(dst, src reg.Register) {
+	if !g.scale {
+		return
+	}
+	g.VMOVDQU64(at(src, 0), g.v[0])
+	g.VMOVDQU64(g.v[0], at(dst, 0))
+	if g.min {
+		for p := range 2 {
+			g.VCVTPH2PS(at(src, 2*intRows+32*p), g.v[0])
+			g.VMOVUPS(g.v[0], at(dst, 2*intRows+64*p))
+		}
+	}
+	u := g.intKind
+	u.bits = 8
+	g.ADDQ(operand.U32(uint32(g.codesAt())), src)
+	g.ADDQ(operand.U32(uint32(u.codesAt())), dst)
+}
+
+// split loads 64 bytes of nibbles and takes them apart.
+func (g *intGen) split(m operand.Mem, lo, hi, adjust reg.Register) {
+	g.VMOVDQU64(m, hi)
+	g.VPANDD(hi, g.v[intMaskReg], lo)
+	g.VPSRLW(operand.Imm(4), hi, hi)
+	g.VPANDD(hi, g.v[intMaskReg], hi)
+	if g.points {
+		g.VPADDB(lo, adjust, lo)
+		g.VPADDB(hi, adjust, hi)
+	}
 }

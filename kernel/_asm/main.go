@@ -29,6 +29,7 @@ var files = []struct {
 	{"pause", pauseFile},
 	{"panel", panelFile},
 	{"int", intFile},
+	{"intquantize", intQuantizeFile},
 	{"pack", packFile},
 	{"elementwise", elementwiseFile},
 	{"reduce", reduceFile},
