@@ -26,6 +26,7 @@ const (
 	straggleWindow = 50 * time.Millisecond  // strikes further apart than this do not add up
 	strikes        = 3                      // so many make the pool smaller
 	minPenalty     = 20 * time.Millisecond  // for that long at first
+	probation      = 50 * time.Millisecond  // after a penalty, one straggler is enough for that long
 	maxPenalty     = 320 * time.Millisecond // doubled up to this with each probe that fails
 )
 
@@ -249,30 +250,31 @@ func (p *Pool) Close() {
 // poolHealth counts stragglers and decides how many workers are used. Only the goroutine inside Run writes it.
 type poolHealth struct {
 	count   int
-	last    time.Time
+	last    time.Duration // of the latest straggler, since poolEpoch
 	penalty time.Duration
 	until   atomic.Int64 // end of the penalty, as time since poolEpoch
 }
 
 var poolEpoch = time.Now()
 
-// strike notes a straggler; too many in a short time take one worker out of use.
+// strike notes a straggler; too many in a short time take one worker out of use, and so does a single one just after a
+// penalty.
 func (h *poolHealth) strike(p *Pool) {
-	now := time.Now()
-	quiet := now.Sub(h.last)
+	now := time.Since(poolEpoch)
+	quiet, free := now-h.last, now-time.Duration(h.until.Load())
 	h.last = now
 	if quiet > straggleWindow {
 		h.count = 0
 	}
-	if quiet > 2*maxPenalty {
+	if free > 2*maxPenalty {
 		h.penalty = 0
 	}
-	if h.count++; h.count < strikes {
+	if h.count++; h.count < strikes && (h.penalty == 0 || free > probation) {
 		return
 	}
 	h.count = 0
 	h.penalty = min(max(2*h.penalty, minPenalty), maxPenalty)
-	h.until.Store(int64(now.Add(h.penalty).Sub(poolEpoch)))
+	h.until.Store(int64(now + h.penalty))
 	p.limit.Store(max(p.limit.Load()-1, 1))
 }
 

@@ -121,12 +121,16 @@ func TestPoolShrinksAndProbes(t *testing.T) {
 	if got := p.limit.Load(); got != 1 {
 		t.Fatalf("%d workers in use, want 1: the caller is never taken away", got)
 	}
-	p.health.until.Store(0)
+	p.health.until.Store(int64(time.Since(poolEpoch)))
 	c := &countTask{count: make([]atomic.Int32, 30), workers: 3, t: t}
 	p.Run(30, c)
 	c.check(t, 1)
 	if got := p.limit.Load(); got != 3 {
 		t.Errorf("%d workers in use after the penalty, want 3", got)
+	}
+	p.health.strike(p)
+	if got := p.limit.Load(); got != 2 {
+		t.Errorf("%d workers in use after a straggler right after the penalty, want 2", got)
 	}
 }
 
