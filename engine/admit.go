@@ -8,17 +8,27 @@ import (
 // tokenRoom is how much room for generated tokens is made ahead, so that decode steps seldom move the tokens.
 const tokenRoom = 1024
 
-// admit gives a waiting sequence blocks for all its tokens, cached ones first. It keeps one block back for each running
-// sequence that can still grow, and pushes out lower priorities if that is what it takes.
-func (s *Scheduler) admit(q *Sequence) bool {
-	hits, fits := s.fits(q)
-	for !fits {
+// displace pushes out lower priorities when that is what the first in line needs to run.
+func (s *Scheduler) displace() {
+	q := s.first(s.waiting)
+	if q == nil {
+		return
+	}
+	for _, fits := s.fits(q); !fits; _, fits = s.fits(q) {
 		victim := s.below(q)
 		if victim == nil {
-			return false
+			return
 		}
 		s.preempt(victim)
-		hits, fits = s.fits(q)
+	}
+}
+
+// admit gives a waiting sequence blocks for all its tokens, cached ones first. It keeps one block back for each running
+// sequence that can still grow.
+func (s *Scheduler) admit(q *Sequence) bool {
+	hits, fits := s.fits(q)
+	if !fits {
+		return false
 	}
 	s.waiting = remove(s.waiting, q)
 	s.start(q, hits)
@@ -112,8 +122,8 @@ func (s *Scheduler) start(q *Sequence, hits int) {
 	}
 }
 
-// cover gives a running sequence blocks for its first n positions, pushing out others or, if it is the least itself,
-// itself. It returns false when the sequence has to wait.
+// cover gives a running sequence blocks for its first n positions, pushing out those that run behind it. It returns
+// false when the sequence has to wait; it keeps what it has, since the first that runs always gets on.
 func (s *Scheduler) cover(q *Sequence, n int) bool {
 	for len(q.table) < s.blocksFor(n) {
 		id, ok := s.blocks.take()
@@ -126,8 +136,7 @@ func (s *Scheduler) cover(q *Sequence, n int) bool {
 	return true
 }
 
-// makeRoom pushes out the last sequence after q, or q itself when there is none and no batch is under way that could
-// free blocks.
+// makeRoom pushes out the last sequence behind q; false when there is none that can be.
 func (s *Scheduler) makeRoom(q *Sequence) bool {
 	for _, v := range slices.Backward(s.running) {
 		if v == q {
@@ -137,9 +146,6 @@ func (s *Scheduler) makeRoom(q *Sequence) bool {
 			s.preempt(v)
 			return true
 		}
-	}
-	if q.flights == 0 && s.flying == 0 {
-		s.preempt(q)
 	}
 	return false
 }

@@ -166,6 +166,7 @@ func remove(list []*Sequence, q *Sequence) []*Sequence {
 func (s *Scheduler) Step(chunk int) *Batch {
 	s.steps++
 	b := s.fresh()
+	s.displace()
 	s.decode(b)
 	s.prefill(b, chunk)
 	if len(b.Items) == 0 {
@@ -191,16 +192,16 @@ func (s *Scheduler) fresh() *Batch {
 
 // decode takes the rows of sequences that go on from their last Done.
 func (s *Scheduler) decode(b *Batch) {
-	for i := 0; i < len(s.running); {
+	for i := 0; i < len(s.running); i++ { // cover may cut off the end of the list
 		q := s.running[i]
-		if n := q.rest(); n > 0 && n <= q.burst {
-			q.mark = s.steps // also when it has to wait: prefill does not try it again
-			if len(b.Input.Tokens)+n <= s.cfg.StepTokens && s.cover(q, q.scheduled+n) {
-				s.place(b, q, n)
-			}
+		n := q.rest()
+		if n == 0 || n > q.burst {
+			continue
 		}
-		if i < len(s.running) && s.running[i] == q { // it did not push itself out
-			i++
+		q.mark = s.steps // also when it has to wait: prefill does not try it again
+		n = min(n, s.cfg.StepTokens-len(b.Input.Tokens))
+		if n > 0 && s.cover(q, q.scheduled+n) {
+			s.place(b, q, n)
 		}
 	}
 }
@@ -232,17 +233,20 @@ func (s *Scheduler) prefill(b *Batch, chunk int) {
 
 // pick returns the next sequence to prefill: running and not in this batch, or waiting if admit.
 func (s *Scheduler) pick(admit bool) *Sequence {
-	var best *Sequence
-	for _, q := range s.running {
-		if q.mark != s.steps && q.rest() > 0 && (best == nil || ahead(q, best)) {
-			best = q
+	best := s.first(s.running)
+	if admit {
+		if q := s.first(s.waiting); q != nil && (best == nil || ahead(q, best)) {
+			return q
 		}
 	}
-	if !admit {
-		return best
-	}
-	for _, q := range s.waiting {
-		if !q.follows() && (best == nil || ahead(q, best)) {
+	return best
+}
+
+// first returns the sequence of a list that prefill takes next, nil if none can go on.
+func (s *Scheduler) first(list []*Sequence) *Sequence {
+	var best *Sequence
+	for _, q := range list {
+		if q.rest() > 0 && (q.state == waiting || q.mark != s.steps) && !q.follows() && (best == nil || ahead(q, best)) {
 			best = q
 		}
 	}
