@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -73,5 +74,78 @@ func TestTokenizeWikiText(t *testing.T) {
 		"--file", testdata.Data(t, "text/wikitext-2/wiki.test.raw"))
 	if len(got.IDs) != 303415 {
 		t.Errorf("%d ids, want 303415", len(got.IDs))
+	}
+}
+
+// goldenCase is one text with the reference's likelihoods and greedy continuation.
+type goldenCase struct {
+	Name   string
+	IDs    []int32   `json:"ids"`
+	NLL    []float64 `json:"nll"`
+	Greedy []int32   `json:"greedy_ids"`
+	Margin []float64 `json:"greedy_margin"`
+}
+
+func goldenCases(t *testing.T) []goldenCase {
+	t.Helper()
+	var g struct{ Cases []goldenCase }
+	if err := json.Unmarshal([]byte(read(t, testdata.Data(t, "models/golden/smollm2_golden.json"))), &g); err != nil {
+		t.Fatal(err)
+	}
+	return g.Cases
+}
+
+// TestEvalGolden measures a perplexity that the reference gives token by token.
+func TestEvalGolden(t *testing.T) {
+	c := goldenCases(t)[3]
+	file := t.TempDir() + "/text"
+	if err := os.WriteFile(file, []byte(c.Name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var want float64
+	for _, v := range c.NLL {
+		want += v / float64(len(c.NLL))
+	}
+	var got struct {
+		PPL, NLL                float64
+		Tokens, Scored, Windows int
+		BitsPerWeight           float64 `json:"bits_per_weight"`
+		ParentPPL               float64 `json:"parent_ppl"`
+		KLD                     struct{ Max float64 }
+		SameTop1                float64                 `json:"same_top1"`
+		PPLRatio                struct{ Value float64 } `json:"ppl_ratio"`
+	}
+	model := testdata.Models(t, smolLM2)
+	decode(t, &got, "eval", model, "--ppl", file, "--ctx", strconv.Itoa(len(c.IDs)), "--weights", "f32", "--parent", model, "--json")
+	if math.Abs(got.NLL-want) > 1e-3 || math.Abs(math.Log(got.PPL)-want) > 1e-3 {
+		t.Errorf("NLL %v, perplexity %v; want NLL %v", got.NLL, got.PPL, want)
+	}
+	if got.Tokens != len(c.IDs) || got.Scored != len(c.NLL) || got.Windows != 1 || got.BitsPerWeight != 32 {
+		t.Errorf("%+v", got)
+	}
+	if r := got.PPLRatio.Value; math.Abs(r-1) > 0.05 || got.KLD.Max > 0.1 || got.SameTop1 < 0.9 || got.ParentPPL == 0 {
+		t.Errorf("the file's own formats beside f32: %+v", got)
+	}
+}
+
+// TestEvalCosine compares an encoder with itself in a coarser format.
+func TestEvalCosine(t *testing.T) {
+	model := testdata.Models(t, "all-minilm-l6-v2")
+	file := t.TempDir() + "/lines"
+	if err := os.WriteFile(file, []byte("A cat sits on the mat.\n\nPrices rose by three percent.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Cosine struct {
+			Mean, Worst float64
+			Texts       int
+		}
+	}
+	decode(t, &got, "eval", model, "--cosine", file, "--weights", "int8-row", "--parent", model, "--json")
+	if c := got.Cosine; c.Texts != 2 || c.Worst < 0.99 || c.Mean > 1.000001 || c.Worst == 1 {
+		t.Errorf("%+v", c)
+	}
+	if _, errs, code := call(t, "eval", model, "--ppl", file); code != exitUsage || !strings.Contains(errs, "is an encoder") {
+		t.Errorf("exit code %d, %s", code, errs)
 	}
 }
