@@ -1,0 +1,81 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"hone/internal/durable"
+)
+
+// lock is the exclusive right to change one name. It is the system's lock on an open file, so it ends with the process;
+// lock files stay, since removing one while another process waits for it would split the lock.
+type lock struct{ f *os.File }
+
+func (s *Store) openLock(name string) (*os.File, error) {
+	return s.root.OpenFile(locksDir+"/"+name+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+// lock waits for a name's lock.
+func (s *Store) lock(name string) (*lock, error) {
+	if l, err := s.tryLock(name); err != nil || l != nil {
+		return l, err
+	}
+	if s.OnWait != nil {
+		s.OnWait(name)
+	}
+	f, err := s.openLock(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := lockFile(f, true); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+	}
+	return &lock{f}, nil
+}
+
+// tryLock returns nil when somebody else holds the lock.
+func (s *Store) tryLock(name string) (*lock, error) {
+	f, err := s.openLock(name)
+	if err != nil {
+		return nil, err
+	}
+	got, err := lockFile(f, false)
+	if err != nil || !got {
+		f.Close()
+		return nil, err
+	}
+	return &lock{f}, nil
+}
+
+// release ends the lock: closing the file does it.
+func (l *lock) release() { l.f.Close() }
+
+func (s *Store) writeSynced(path string, data []byte) error {
+	f, err := s.root.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (s *Store) syncDir(dir string) error {
+	return durable.SyncDir(filepath.Join(s.dir, filepath.FromSlash(dir)))
+}
+
+// syncDirs syncs a directory and those below it.
+func (s *Store) syncDirs(dir string) error {
+	return fs.WalkDir(s.root.FS(), dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return s.syncDir(path)
+	})
+}
