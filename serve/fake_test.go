@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +23,12 @@ import (
 	"hone/tokenizer"
 )
 
+// TestMain also turns the test binary into a server for the client tests: HONE_TEST_LISTEN names its address.
 func TestMain(m *testing.M) {
+	if listen := os.Getenv("HONE_TEST_LISTEN"); listen != "" {
+		serveForClients(listen, os.Getenv("HONE_TEST_KIND"))
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
@@ -229,4 +237,28 @@ func stable(b *bytes.Buffer) string {
 		}
 		return s[:strings.IndexByte(s, '-')] + "-x"
 	})
+}
+
+// serveForClients serves the hash model, or a made-up encoder, until SIGTERM.
+func serveForClients(listen, kind string) {
+	m := newHashModel(2048)
+	m.delay = func(rows int) time.Duration { return 2*time.Millisecond + time.Duration(rows)*20*time.Microsecond }
+	e, err := engine.New(m, engine.Options{Blocks: len(m.kv), Context: 1024, Tokenizer: engine.Decoding(byteTokenizer{}), EOS: []int32{256}})
+	if err != nil {
+		panic(err)
+	}
+	defer e.Close()
+	c := Config{Models: []string{"hash"}, Context: 1024, Tokenizer: byteTokenizer{}, Generator: FromEngine(e), Template: testTemplate, Listen: listen}
+	if kind == "encoder" {
+		asEncoder(&c)
+	}
+	s, err := New(c)
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := s.Run(ctx); err != nil {
+		panic(err)
+	}
 }
