@@ -8,7 +8,7 @@ import (
 	"hone/nn"
 )
 
-// An Encoder is what evaluation needs of an embedding model; nn.Runner is one.
+// An Encoder is what evaluation needs of an embedding model; nn.Exec is one.
 type Encoder interface {
 	Forward(b *nn.Batch) error
 	// Pooled writes one vector a sequence of the last batch: dst is [len(Seqs), width].

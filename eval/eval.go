@@ -16,7 +16,7 @@ import (
 	"hone/nn"
 )
 
-// An LM is what evaluation needs of a language model; nn.Runner is one.
+// An LM is what evaluation needs of a language model; nn.Exec is one.
 type LM interface {
 	// Forward runs one batch. Hidden states are kept until the next call.
 	Forward(b *nn.Batch) error

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"runtime"
@@ -13,6 +14,11 @@ import (
 	"hone/model"
 	"hone/nn"
 	"hone/tokenizer"
+)
+
+var (
+	_ LM      = (*nn.Exec)(nil)
+	_ Encoder = (*nn.Exec)(nil)
 )
 
 // load opens a model for windows of so many tokens.
@@ -110,6 +116,31 @@ func TestLlamaCppProtocol(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEncoder: MiniLM in 8-bit rows beside itself in f32.
+func TestEncoder(t *testing.T) {
+	dir := testdata.Models(t, "all-minilm-l6-v2")
+	var golden struct{ Cases []struct{ IDs []int32 } }
+	if err := json.Unmarshal([]byte(text(t, "models/golden/minilm_golden.json")), &golden); err != nil {
+		t.Fatal(err)
+	}
+	var texts [][]int32
+	for _, g := range golden.Cases {
+		texts = append(texts, g.IDs)
+	}
+	_, parent := load(t, dir, "f32", 256)
+	_, child := load(t, dir, "int8-row", 256)
+	width := parent.PooledWidth()
+	same, err := CompareEncoders(context.Background(), parent, parent, width, texts, Options{})
+	if err != nil || math.Abs(same.Worst-1) > 1e-6 {
+		t.Fatalf("beside itself %+v, %v", same, err)
+	}
+	got, err := CompareEncoders(context.Background(), parent, child, width, texts, Options{})
+	if err != nil || got.Worst < 0.99 || got.Worst > got.Mean || got.Mean >= 1 || got.Texts != len(texts) {
+		t.Fatalf("8-bit rows %+v, %v", got, err)
+	}
+	t.Logf("8-bit rows: %+v", got)
 }
 
 // sentencePieces is the plain form of SentencePiece's byte-pair encoding, with BOS in front: pieces are merged by the
