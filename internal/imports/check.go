@@ -24,7 +24,7 @@ func Own() Rules {
 
 // Check returns one line for each breach of the rules, sorted; none when the tree keeps them all.
 func (r Rules) Check(t *Tree) []string {
-	problems := slices.Concat(r.order(t), r.dependencies(t), comments(t), r.sizes(t), words(t))
+	problems := slices.Concat(r.order(t), r.dependencies(t), comments(t), r.sizes(t), words(t), documents(t))
 	slices.Sort(problems)
 	return slices.Compact(problems)
 }

@@ -37,6 +37,7 @@ type File struct {
 	Funcs     []Func
 	Bare      []string // exported types, functions and methods without a comment
 	Contracts []string // methods of the interfaces declared here
+	Declared  []string // package-level names and methods: "Name", "Type.Name"
 }
 
 // A Func is a declared function, named "Name" or "Type.Name", and its length in lines.
@@ -126,12 +127,14 @@ func parse(name string, src []byte) (File, error) {
 		case *ast.FuncDecl:
 			lines := set.Position(d.End()).Line - set.Position(d.Pos()).Line + 1
 			f.Funcs = append(f.Funcs, Func{Name: funcName(d), Lines: lines})
+			f.Declared = append(f.Declared, funcName(d))
 			if d.Doc == nil && exported(funcName(d)) {
 				f.Bare = append(f.Bare, funcName(d))
 			}
 		case *ast.GenDecl:
 			f.Bare = append(f.Bare, bareTypes(d)...)
 			f.Contracts = append(f.Contracts, contracts(d)...)
+			f.Declared = append(f.Declared, declared(d)...)
 		}
 	}
 	return f, nil
@@ -140,17 +143,50 @@ func parse(name string, src []byte) (File, error) {
 // contracts are the methods of the interfaces that a declaration makes.
 func contracts(d *ast.GenDecl) []string {
 	var out []string
+	for _, m := range members(d) {
+		_, name, _ := strings.Cut(m, ".")
+		out = append(out, name)
+	}
+	return out
+}
+
+// declared are the names that a declaration makes, methods of interfaces and fields of structs among them.
+func declared(d *ast.GenDecl) []string {
+	out := members(d)
 	for _, spec := range d.Specs {
-		t, ok := spec.(*ast.TypeSpec)
-		if !ok {
-			continue
-		}
-		if face, ok := t.Type.(*ast.InterfaceType); ok {
-			for _, m := range face.Methods.List {
-				for _, name := range m.Names {
-					out = append(out, name.Name)
-				}
+		switch s := spec.(type) {
+		case *ast.TypeSpec:
+			out = append(out, s.Name.Name)
+			if body, ok := s.Type.(*ast.StructType); ok {
+				out = append(out, names(s.Name.Name+".", body.Fields)...)
 			}
+		case *ast.ValueSpec:
+			for _, n := range s.Names {
+				out = append(out, n.Name)
+			}
+		}
+	}
+	return out
+}
+
+// members are the methods of interfaces, as "Type.Name".
+func members(d *ast.GenDecl) []string {
+	var out []string
+	for _, spec := range d.Specs {
+		if t, ok := spec.(*ast.TypeSpec); ok {
+			if face, ok := t.Type.(*ast.InterfaceType); ok {
+				out = append(out, names(t.Name.Name+".", face.Methods)...)
+			}
+		}
+	}
+	return out
+}
+
+func names(prefix string, list *ast.FieldList) []string {
+	var out []string
+	for _, f := range list.List {
+		for _, n := range f.Names {
+			out = append(out, prefix+n.Name)
 		}
 	}
 	return out
