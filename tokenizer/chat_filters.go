@@ -31,8 +31,10 @@ func pythonFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):
 		return "nan"
-	case math.IsInf(f, 0):
-		return strings.TrimPrefix(fmt.Sprint(f), "+")[:len("inf")+b2i(f < 0)]
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
 	}
 	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
 		return strconv.FormatFloat(f, 'e', -1, 64)
@@ -42,13 +44,6 @@ func pythonFloat(f float64) string {
 		s += ".0"
 	}
 	return s
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // texts returns the printed arguments, of which there must be at least n, after measuring them.
