@@ -5,13 +5,41 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"hone/store"
 )
 
-// locate turns MODEL into a path.
+// locate turns MODEL into a path: a path that is there goes before a name in the store.
 func locate(name string) (string, error) {
 	_, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return name, err
+	}
+	if store.CheckName(name) != nil {
 		return "", fmt.Errorf("no model %q: there is no such file or directory", name)
 	}
-	return name, err
+	entry, err := inStore(name)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("no model %q: there is no such file or directory, and it is %w", name, store.ErrNotFound)
+	}
+	return entry.Path, err
+}
+
+// inStore reads one entry of the store.
+func inStore(name string) (store.Entry, error) {
+	s, err := openStore()
+	if err != nil {
+		return store.Entry{}, err
+	}
+	defer s.Close()
+	return s.Get(name)
+}
+
+// openStore opens the store of $HONE_HOME.
+func openStore() (*store.Store, error) {
+	dir, err := store.DefaultDir()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir)
 }
