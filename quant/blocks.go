@@ -128,15 +128,32 @@ func (b *blocks) ColSlice(from, to int) (Matrix, error) {
 	return &blocks{b.blockFormat, b.rows, to - from, b.stride, b.data[from/blockCols*b.blockBytes():]}, nil
 }
 
+// check looks at the exponents alone: it runs over every block of a model before its first token.
 func (b *blocks) check() error {
+	size := b.blockBytes()
 	for i := range b.rows {
-		for n := range b.cols / blockCols {
-			if scale, min := b.affine(b.block(i, n)); !finite(scale) || !finite(min) {
-				return fmt.Errorf("quant: %s matrix %d x %d: row %d, block %d has scale %v and minimum %v", b.name, b.rows, b.cols, i, n, scale, min)
-			}
+		row := b.data[i*b.stride:][:b.cols/blockCols*size]
+		at := firstBadBlock(row, size, b.min)
+		if at < 0 {
+			continue
 		}
+		scale, min := b.affine(row[at:])
+		return fmt.Errorf("quant: %s matrix %d x %d: row %d, block %d has scale %v and minimum %v", b.name, b.rows, b.cols, i, at/size, scale, min)
 	}
 	return nil
+}
+
+// firstBadBlock returns where the first block of a row begins whose scale, or minimum where blocks have one, is NaN or
+// infinite: an f16 whose exponent is all ones. -1 when there is none.
+func firstBadBlock(row []byte, size int, withMin bool) int {
+	const exponent = 0x7c00
+	for at := 0; at+size <= len(row); at += size {
+		v := binary.LittleEndian.Uint32(row[at:])
+		if v&exponent == exponent || withMin && v&(exponent<<16) == exponent<<16 {
+			return at
+		}
+	}
+	return -1
 }
 
 func (b *blocks) panel() panelKind {

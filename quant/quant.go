@@ -14,6 +14,8 @@ package quant
 import (
 	"fmt"
 	"math"
+
+	"hone/kernel"
 )
 
 // A Matrix is a stored weight matrix, rows x cols. It is safe for concurrent use.
@@ -46,9 +48,12 @@ func Check(m Matrix) error {
 		return c.check()
 	}
 	rows, cols := m.Dims()
-	buf := make([]float32, cols)
+	buf, zeros := make([]float32, cols), make([]float32, cols)
 	for i := range rows {
 		m.ReadRow(buf, i)
+		if kernel.Dot(buf, zeros) == 0 {
+			continue // NaN and infinity times 0 are NaN
+		}
 		if j := firstNotFinite(buf); j >= 0 {
 			return fmt.Errorf("quant: %s matrix %d x %d: row %d, column %d holds %v", m.Format(), rows, cols, i, j, buf[j])
 		}
