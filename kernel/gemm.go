@@ -7,7 +7,7 @@ import (
 
 // The cut of a product; it depends on nothing but the sizes.
 const (
-	gemmKC = 256 // depth of a packed panel of B: 32 KB, so that it stays in the first-level cache
+	gemmKC = 512 // depth of a slice: 64 KB of a panel of B, and C is read and written only every 512 steps
 	gemmMC = 96  // rows of a task
 	gemmMR = 12  // rows of a tile of the micro-kernel
 

@@ -18,6 +18,7 @@ func panelFile(c *asm) {
 type panel struct {
 	*asm
 	isa
+	full                      int // rows of a complete tile
 	m, c, ldc, a, rs, ks, ldb reg.GPVirtual
 }
 
@@ -25,13 +26,13 @@ func panelFunc(c *asm, s isa) {
 	c.function("panel"+s.suffix,
 		"func(m, k int, a *float32, rs, ks int, b *float32, ldb int, c *float32, ldc int, acc int)",
 		"panel"+s.suffix+" is panelGo for m ≥ 1; acc is 0 or 1.")
-	p := panel{c, s, c.load("m"), c.load("c"), c.load("ldc"), c.load("a"), c.load("rs"), c.load("ks"), c.load("ldb")}
-	for _, stride := range []reg.GPVirtual{p.ldc, p.rs, p.ks, p.ldb} {
-		c.SHLQ(operand.Imm(2), stride)
-	}
 	rows := 12
 	if !s.wide() {
 		rows = 6
+	}
+	p := panel{c, s, rows, c.load("m"), c.load("c"), c.load("ldc"), c.load("a"), c.load("rs"), c.load("ks"), c.load("ldb")}
+	for _, stride := range []reg.GPVirtual{p.ldc, p.rs, p.ks, p.ldb} {
+		c.SHLQ(operand.Imm(2), stride)
 	}
 	loop, tail, done := c.label("rows"), c.label("tail"), c.label("done")
 	c.place(loop)
@@ -107,10 +108,14 @@ func (p panel) tile(n, disp, nv int) {
 		p.prefetchC(n, nv, disp)
 	}
 	store, loop := p.label("store"), p.label("k")
+	p.unrolled(4, n, nv, disp, k, a, b, acc)
+	if n == p.full {
+		p.unrolled(4*tileRows, n, nv, disp, k, a, b, acc)
+	}
 	p.TESTQ(k, k)
 	p.JZ(store)
 	p.place(loop)
-	p.step(n, nv, disp, a, b, acc)
+	p.step(n, nv, a, 0, acc, func(j int) operand.Mem { return at(b, disp+j*p.bytes) })
 	for _, t := range a {
 		p.ADDQ(p.ks, t)
 	}
@@ -121,18 +126,55 @@ func (p panel) tile(n, disp, nv int) {
 	p.eachC(n, nv, disp, func(m operand.Mem, r, j int) { p.VMOVUPS(acc(r, j), m) })
 }
 
-// step adds one k: all vectors of B are held where registers suffice, else all elements of A.
-func (p panel) step(n, nv, disp int, a []reg.GPVirtual, b reg.GPVirtual, acc func(r, j int) reg.Register) {
+// tileRows is the width of the tiles that a transposed A is packed to.
+const tileRows = 12
+
+// unrolled takes four k at a time where the elements of a row of A are ks bytes apart: additions of addresses would
+// compete with the multiply-adds for execution ports.
+func (p panel) unrolled(ks, n, nv, disp int, k reg.GPVirtual, a []reg.GPVirtual, b reg.GPVirtual, acc func(r, j int) reg.Register) {
+	loop, done := p.label("k4"), p.label("k1")
+	p.CMPQ(p.ks, operand.Imm(uint64(ks)))
+	p.JNE(done)
+	ldb3 := p.GP64()
+	p.LEAQ(idx(p.ldb, p.ldb, 2, 0), ldb3)
+	p.place(loop)
+	p.SUBQ(operand.Imm(4), k)
+	rest := p.label("k3")
+	p.JL(rest)
+	for u := range 4 {
+		p.step(n, nv, a, ks*u, acc, func(j int) operand.Mem {
+			switch d := disp + j*p.bytes; u {
+			case 0:
+				return at(b, d)
+			case 3:
+				return idx(b, ldb3, 1, d)
+			default:
+				return idx(b, p.ldb, uint8(u), d)
+			}
+		})
+	}
+	for _, t := range a {
+		p.ADDQ(operand.I32(int32(4*ks)), t)
+	}
+	p.LEAQ(idx(b, p.ldb, 4, 0), b)
+	p.JMP(loop)
+	p.place(rest)
+	p.ADDQ(operand.Imm(4), k)
+	p.place(done)
+}
+
+// step adds one k, da bytes ahead in A: all vectors of B are held where registers suffice, else all elements of A.
+func (p panel) step(n, nv int, a []reg.GPVirtual, da int, acc func(r, j int) reg.Register, b func(j int) operand.Mem) {
 	element := func(r int) operand.Mem {
 		if r%3 == 0 {
-			return at(a[r/3], 0)
+			return at(a[r/3], da)
 		}
-		return idx(a[r/3], p.rs, uint8(r%3), 0)
+		return idx(a[r/3], p.rs, uint8(r%3), da)
 	}
 	free := len(p.v) - n*nv
 	if free >= nv+1 {
 		for j := range nv {
-			p.VMOVUPS(at(b, disp+j*p.bytes), p.v[j])
+			p.VMOVUPS(b(j), p.v[j])
 		}
 		for r := range n {
 			e := p.v[nv+r%min(free-nv, 4)]
@@ -150,7 +192,7 @@ func (p panel) step(n, nv, disp int, a []reg.GPVirtual, b reg.GPVirtual, acc fun
 		p.VBROADCASTSS(element(r), p.v[r])
 	}
 	for j := range nv {
-		p.VMOVUPS(at(b, disp+j*p.bytes), p.v[n])
+		p.VMOVUPS(b(j), p.v[n])
 		for r := range n {
 			p.VFMADD231PS(p.v[r], p.v[n], acc(r, j))
 		}
