@@ -149,3 +149,72 @@ func TestEvalCosine(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, errs)
 	}
 }
+
+// answered is what `hone run --json` prints.
+type answered struct {
+	Text         string
+	IDs          []int32
+	FinishReason string `json:"finish_reason"`
+}
+
+// TestRunGolden compares greedy continuations with the reference as far as its choice was clear.
+func TestRunGolden(t *testing.T) {
+	model := testdata.Models(t, smolLM2)
+	for i, c := range goldenCases(t) {
+		if i%3 != 2 && testing.Short() {
+			continue
+		}
+		args := []string{"run", model, "--raw", c.Name}
+		if user, ok := strings.CutPrefix(c.Name, "chat: "); ok {
+			args = []string{"run", model, user}
+		}
+		var got answered
+		decode(t, &got, append(args, "--max-tokens", "32", "--temperature", "0", "--weights", "f32", "--json")...)
+		for k, want := range c.Greedy {
+			if c.Margin[k] <= 0.01 {
+				break
+			}
+			if k >= len(got.IDs) || got.IDs[k] != want {
+				t.Errorf("%q: token %d differs: %v, want %v", c.Name, k, got.IDs, c.Greedy)
+				break
+			}
+		}
+		if reason := map[bool]string{true: "stop", false: "length"}[len(c.Greedy) < 32]; got.FinishReason != reason {
+			t.Errorf("%q: finish_reason %s, want %s", c.Name, got.FinishReason, reason)
+		}
+	}
+}
+
+// TestRunSeed: the same seed gives the same text, whatever the number of threads.
+func TestRunSeed(t *testing.T) {
+	model := testdata.Models(t, smolLM2)
+	var texts []string
+	for _, threads := range []string{"1", "2"} {
+		var got answered
+		decode(t, &got, "run", model, "--raw", "Once upon a time", "--max-tokens", "8", "--temperature", "1", "--seed", "7", "--threads", threads, "--json")
+		texts = append(texts, got.Text)
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%q and %q", texts[0], texts[1])
+	}
+}
+
+// TestRunRefusals: what cannot be run is said.
+func TestRunRefusals(t *testing.T) {
+	for _, c := range []struct {
+		model, want string
+		code        int
+		args        []string
+	}{
+		{testdata.Data(t, "models/stories260K-gguf/stories260K-f32.gguf"), `GGUF tokenizer model "llama" is not supported`, exitFailed, nil},
+		{testdata.Data(t, "models/babyllama-tok361-hf"), "no text can be read or written", exitFailed, nil},
+		{testdata.Models(t, "all-minilm-l6-v2"), "is an encoder and writes no text", exitFailed, nil},
+		{testdata.Models(t, smolLM2), "--ctx 100000 is more than the", exitUsage, []string{"--ctx", "100000"}},
+		{testdata.Models(t, smolLM2), "the context is 32: shorten it, or raise --ctx", exitFailed, []string{"--ctx", "32"}},
+	} {
+		_, errs, code := call(t, append([]string{"run", c.model, strings.Repeat("word ", 64)}, c.args...)...)
+		if code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%s: exit code %d, %q; want %q", c.model, code, errs, c.want)
+		}
+	}
+}
