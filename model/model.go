@@ -263,7 +263,7 @@ type LoadOptions struct {
 func (m *Model) Load(opt LoadOptions) (*nn.Exec, error) {
 	x, err := nn.New(m.Design.Program, m, nn.Options{
 		MaxTokens: opt.MaxTokens, MaxContext: opt.MaxContext, KV: opt.KV, Pool: opt.Pool,
-		Formats: opt.Weights.formats(m.Design.Tied),
+		Formats: opt.Weights.Formats(m.Design.Tied),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)

@@ -73,8 +73,8 @@ func (w Weights) String() string {
 	return w.Linears + ",head=" + w.Head
 }
 
-// formats maps parameters to formats. A tied head and embedding are one matrix and get one format.
-func (w Weights) formats(tied bool) func(nn.Param) string {
+// Formats maps parameters to formats. A tied head and embedding are one matrix and get one format.
+func (w Weights) Formats(tied bool) func(nn.Param) string {
 	if w == (Weights{}) {
 		return nil
 	}

@@ -296,6 +296,24 @@ func (x *Exec) Vocab() int {
 	return x.p.Head.Vocab
 }
 
+// Encoding is the form of activations that most of the weights read: it says which of the machine's limits bounds the
+// products.
+func (x *Exec) Encoding() quant.Encoding {
+	count := map[quant.Encoding]int{}
+	most := quant.F32
+	for _, op := range x.ops {
+		if l, ok := op.(*boundLinears); ok {
+			for _, p := range l.products {
+				e := p.W.Encoding()
+				if count[e]++; count[e] > count[most] {
+					most = e
+				}
+			}
+		}
+	}
+	return most
+}
+
 // Memory tells what the executor holds.
 func (x *Exec) Memory() Memory { return x.memory }
 
