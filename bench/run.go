@@ -63,7 +63,7 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := Measured(pool)
+	limits := kernel.MeasureLimits(pool, 0.25)
 	subject := Subject{Exec: x, WeightBytes: x.Memory().Weights, Unit: arithmetic(x.Encoding())}
 	report, err := Measure(ctx, subject, spec.Work, limits)
 	if err != nil {
@@ -128,7 +128,7 @@ func compare(ctx context.Context, spec Spec, s Subject) ([]Comparison, error) {
 	}
 	only := func(w Work) func() (*Report, error) {
 		w.Repeat = 3
-		return func() (*Report, error) { return Measure(ctx, s, w, Limits{}) }
+		return func() (*Report, error) { return Measure(ctx, s, w, kernel.Limits{}) }
 	}
 	if p.Bench != "" && w.Prefill > 0 {
 		if err := add(fmt.Sprintf("prefill %d", w.Prefill),
@@ -157,7 +157,7 @@ func compare(ctx context.Context, spec Spec, s Subject) ([]Comparison, error) {
 	return all, nil
 }
 
-// Arithmetic of a packed form, for the limit that its products are held to.
+// arithmetic of a packed form, for the limit that its products are held to.
 func arithmetic(e quant.Encoding) string {
 	switch e {
 	case quant.F32:

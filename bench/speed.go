@@ -33,10 +33,10 @@ type Speed struct {
 
 // Report is what Measure finds; work that was not asked for is nil.
 type Report struct {
-	Prefill     *Speed `json:"prefill,omitempty"`
-	Decode      *Speed `json:"decode,omitempty"`
-	BatchDecode *Speed `json:"batch_decode,omitempty"`
-	Limits      Limits `json:"limits"`
+	Prefill     *Speed        `json:"prefill,omitempty"`
+	Decode      *Speed        `json:"decode,omitempty"`
+	BatchDecode *Speed        `json:"batch_decode,omitempty"`
+	Limits      kernel.Limits `json:"limits"`
 }
 
 // Subject is a loaded model with what its share of the limits is reckoned from.
@@ -56,7 +56,7 @@ func (w Work) KVBlocks() int {
 func (w Work) MaxTokens() int { return max(w.Prefill, w.Batch, 512) }
 
 // Measure runs the work on a model; its cache must hold KVBlocks blocks.
-func Measure(ctx context.Context, s Subject, w Work, limits Limits) (*Report, error) {
+func Measure(ctx context.Context, s Subject, w Work, limits kernel.Limits) (*Report, error) {
 	r := &Report{Limits: limits}
 	p := s.Exec.Program()
 	one := func(n int, run func() (time.Duration, int, error)) (*Speed, error) {
@@ -78,7 +78,7 @@ func Measure(ctx context.Context, s Subject, w Work, limits Limits) (*Report, er
 		}
 	}
 	r.Prefill.share(s.computeLimit(limits), float64(p.Cost(w.Prefill, w.Prefill/2, 1).Flops)/float64(max(1, w.Prefill)))
-	r.Decode.share(Limit{"read_gbps", limits.ReadGBps * 1e9}, float64(s.WeightBytes))
+	r.Decode.share(limit{"read_gbps", limits.ReadGBps * 1e9}, float64(s.WeightBytes))
 	if w.Batch > 1 {
 		r.BatchDecode.share(s.computeLimit(limits), float64(p.Cost(w.Batch, w.BatchPrompt, w.Batch).Flops)/float64(w.Batch))
 	}
@@ -86,21 +86,21 @@ func Measure(ctx context.Context, s Subject, w Work, limits Limits) (*Report, er
 }
 
 // share reckons the part of a limit (units a second) that tokens of the given cost (units each) use.
-func (s *Speed) share(l Limit, cost float64) {
-	if s == nil || l.PerSecond == 0 {
+func (s *Speed) share(l limit, cost float64) {
+	if s == nil || l.perSecond == 0 {
 		return
 	}
-	s.Limit, s.ShareOfLimit = l.Name, s.TokensPerSecond*cost/l.PerSecond
+	s.Limit, s.ShareOfLimit = l.name, s.TokensPerSecond*cost/l.perSecond
 }
 
-func (s Subject) computeLimit(l Limits) Limit {
+func (s Subject) computeLimit(l kernel.Limits) limit {
 	switch s.Unit {
 	case "int8":
-		return Limit{"int8_gops", l.Int8GOPS * 1e9}
+		return limit{"int8_gops", l.Int8GOPS * 1e9}
 	case "bf16":
-		return Limit{"bf16_gflops", l.BF16GFLOPS * 1e9}
+		return limit{"bf16_gflops", l.BF16GFLOPS * 1e9}
 	}
-	return Limit{"f32_gflops", l.F32GFLOPS * 1e9}
+	return limit{"f32_gflops", l.F32GFLOPS * 1e9}
 }
 
 // repeat warms up once, then takes the median rate of n runs.
@@ -226,4 +226,10 @@ func (s *Speed) String() string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f tokens/s (%.0f %% of %s)", s.TokensPerSecond, 100*s.ShareOfLimit, s.Limit)
+}
+
+// limit is one of the machine's limits in units a second.
+type limit struct {
+	name      string
+	perSecond float64
 }
