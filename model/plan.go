@@ -32,7 +32,7 @@ type Plan struct {
 // Plan tells how the model would be loaded.
 func (m *Model) Plan(w Weights) (Plan, error) {
 	plan := Plan{program: m.Design.Program}
-	formats := w.formats(m.Design.Tied)
+	formats := w.Formats(m.Design.Tied)
 	for _, p := range m.Design.Program.Params() {
 		u, err := m.use(p, formats)
 		if err != nil {
