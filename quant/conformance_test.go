@@ -348,6 +348,20 @@ func checkMulT(t *testing.T, m Matrix, w Packed, tokens int) {
 	}
 }
 
+// TestBF16Dot is the packed product with bf16 activations, which only some CPUs prefer.
+func TestBF16Dot(t *testing.T) {
+	f, _ := Lookup("bf16")
+	for _, s := range shapes {
+		m := sample(t, f, s.rows, s.cols, randomRows(s.rows, s.cols, 4))
+		w, err := Pack(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.(*tiledPacked).tiled.(*bf16Panels).dot = true
+		checkProduct(t, nil, m, w, 11)
+	}
+}
+
 // TestCuts demands equal bits for every cut of tokens and rows, and for one worker and two.
 func TestCuts(t *testing.T) {
 	pool := kernel.NewPool(2)

@@ -107,7 +107,7 @@ func (p *tiledPacked) MulT(dx []float32, lddx int, dy []float32, lddy, tokens in
 }
 
 // Pack makes the packed form that is natural to m's format: integer formats keep their codes and take int8 activations,
-// bf16 takes bf16 activations, the rest becomes f32. pool may be nil.
+// bf16 takes bf16 or f32 activations, whichever the CPU multiplies faster, the rest becomes f32. pool may be nil.
 func Pack(m Matrix, pool *kernel.Pool) (Packed, error) {
 	rows, cols := m.Dims()
 	if rows <= 0 || cols <= 0 {

@@ -50,15 +50,17 @@ func (p *f32Panels) decodeTile(dst []float32, tile int) {
 	}
 }
 
-// bf16Panels holds tiles of 32 rows, each [cols/2][32] pairs; width is cols made even.
+// bf16Panels holds tiles of 32 rows, each [cols/2][32] pairs; width is cols made even. Activations are bf16 where the CPU's dot
+// product is fast, f32 elsewhere.
 type bf16Panels struct {
 	cols, width int
+	dot         bool
 	data        []uint16
 }
 
 func packBF16(m Matrix, rows, cols int, pool *kernel.Pool) *bf16Panels {
 	tiles, width := tileCount(rows), (cols+1)&^1
-	p := &bf16Panels{cols, width, halves(alignedBytes(2 * tiles * RowTile * width))}
+	p := &bf16Panels{cols, width, kernel.BF16Dot(), halves(alignedBytes(2 * tiles * RowTile * width))}
 	pool.Run(tiles, tileTask(func(tile int) {
 		row, bits, dst := make([]float32, cols), make([]uint16, width), p.tile(tile)
 		for r := range min(RowTile, rows-tile*RowTile) {
@@ -81,12 +83,21 @@ func (p *bf16Panels) tile(i int) []uint16 {
 	return p.data[i*n : (i+1)*n]
 }
 
-func (p *bf16Panels) encoding() Encoding { return BF16 }
-func (p *bf16Panels) bytes() int64       { return 2 * int64(len(p.data)) }
-func (p *bf16Panels) tileBytes() int     { return 2 * RowTile * p.width }
-func (p *bf16Panels) scratchBytes() int  { return 0 }
+func (p *bf16Panels) encoding() Encoding {
+	if p.dot {
+		return BF16
+	}
+	return F32
+}
+func (p *bf16Panels) bytes() int64      { return 2 * int64(len(p.data)) }
+func (p *bf16Panels) tileBytes() int    { return 2 * RowTile * p.width }
+func (p *bf16Panels) scratchBytes() int { return 0 }
 
 func (p *bf16Panels) mulTile(y []float32, ldy int, x *Input, t0, t1, tile int, _ []byte) {
+	if !p.dot {
+		kernel.BF16MulF32(t1-t0, p.cols, x.x[t0*x.ldx:], x.ldx, p.tile(tile), y, ldy)
+		return
+	}
 	stride := BF16.stride(x.width)
 	kernel.BF16Mul(t1-t0, p.width, halves(x.rows(BF16, t0)), stride/2, p.tile(tile), y, ldy)
 }

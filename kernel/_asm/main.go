@@ -30,6 +30,7 @@ var files = []struct {
 	{"panel", panelFile},
 	{"int", intFile},
 	{"intquantize", intQuantizeFile},
+	{"bf16", bf16File},
 	{"pack", packFile},
 	{"elementwise", elementwiseFile},
 	{"reduce", reduceFile},
