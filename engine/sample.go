@@ -38,6 +38,9 @@ type sampler struct {
 	sums    []float64 // of weights, by tile
 	counts  []int32   // by token id; all zero between draws
 	cand    []candidate
+	edge    []candidate
+	peaks   []float32        // maxima of pieces of the row
+	classes [classes]float64 // weights by size class
 }
 
 // candidate is a token that may be drawn.
@@ -173,41 +176,34 @@ func (s *sampler) pick(d *draw, logits []float32) (id int32, ok bool) {
 	if (p.TopK == 0 || p.TopK >= len(logits)) && topP == 1 && p.MinP == 0 {
 		return s.drawAll(logits, logits[best], p.Temperature, u)
 	}
-	total, ok := s.shortlist(logits, logits[best], p, topP)
-	if !ok {
-		return 0, false
+	if p.MinP == 0 && (p.TopK == 0 || p.TopK >= len(logits)) {
+		total, ok := s.weigh(logits, logits[best], p.Temperature)
+		if !ok {
+			return 0, false
+		}
+		s.heaviest(logits, float64(topP)*total, 0.99*(1-topP)*float32(total)/float32(len(logits)))
+		return s.drawCandidates(u), true
 	}
+	total := s.shortlist(logits, logits[best], p)
 	if topP < 1 {
 		s.nucleus(float64(topP) * total)
 	}
 	return s.drawCandidates(u), true
 }
 
-// shortlist fills s.cand with what min-p and top-k leave, at least as far down as top-p can reach, and returns the mass
-// that top-p is a share of.
-func (s *sampler) shortlist(logits []float32, best float32, p *SamplingParams, topP float32) (total float64, ok bool) {
-	switch {
-	case p.MinP > 0:
-		s.above(logits, best+p.Temperature*float32(math.Log(float64(p.MinP))))
-		if p.TopK > 0 && p.TopK < len(s.cand) {
-			s.keepBest(p.TopK)
-		}
-	case p.TopK > 0 && p.TopK < len(logits):
+// shortlist fills s.cand with what min-p and top-k leave and returns its weight.
+func (s *sampler) shortlist(logits []float32, best float32, p *SamplingParams) (total float64) {
+	if p.MinP == 0 {
 		s.largest(logits, p.TopK)
-	default:
-		if total, ok = s.weigh(logits, best, p.Temperature); !ok {
-			return 0, false
-		}
-		// All tokens lighter than this together have less than the mass that top-p cuts off.
-		s.heavier(logits, 0.99*(1-topP)*float32(total)/float32(len(logits)))
-		return total, true
+	} else if s.above(logits, best+p.Temperature*float32(math.Log(float64(p.MinP)))); p.TopK > 0 && p.TopK < len(s.cand) {
+		s.keepBest(p.TopK)
 	}
 	for i := range s.cand {
 		c := &s.cand[i]
 		c.w = float32(math.Exp(float64((c.x - best) / p.Temperature)))
 		total += float64(c.w)
 	}
-	return total, true
+	return total
 }
 
 // weigh fills s.weights and s.sums and returns the sum; ok is false when it is not a number.
