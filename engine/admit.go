@@ -106,7 +106,9 @@ func (s *Scheduler) start(q *Sequence, hits int) {
 		id, _ := s.blocks.take() // fits counted them
 		q.table = append(q.table, id)
 	}
-	q.tokens = slices.Grow(q.tokens, min(q.MaxLen-len(q.tokens), tokenRoom))
+	room := min(q.MaxLen-len(q.tokens), tokenRoom)
+	q.tokens = slices.Grow(q.tokens, room)
+	q.keys = slices.Grow(q.keys, s.blocksFor(len(q.tokens)+room)-len(q.keys))
 	q.computed, q.scheduled, q.state = hits*s.cfg.BlockTokens, hits*s.cfg.BlockTokens, running
 	i, _ := slices.BinarySearchFunc(s.running, q, func(a, b *Sequence) int {
 		if a.before(b) {

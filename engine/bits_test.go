@@ -71,7 +71,7 @@ func TestSameBits(t *testing.T) {
 	want := alone(t, requests)
 	trials := 60
 	if testing.Short() {
-		trials = 20
+		trials = 8
 	}
 	var preempted, cached uint64
 	for trial := range trials {
@@ -149,7 +149,7 @@ func differ(got, want Result) string {
 	n := len(want.Tokens)
 	if got.Finish == FinishAbort {
 		n = min(len(got.Tokens), n)
-		if !strings.HasPrefix(want.Text, strings.TrimSuffix(got.Text, "\uFFFD")) && got.StopText == "" {
+		if !strings.HasPrefix(want.Text, got.Text) {
 			return fmt.Sprintf("aborted with text %q, alone %q", got.Text, want.Text)
 		}
 	} else if got.Text != want.Text || got.Finish != want.Finish || got.StopText != want.StopText {

@@ -118,10 +118,10 @@ func (c *choice) tryAccept(now time.Time) (err error) {
 	return nil
 }
 
-// fail ends a choice with an error; its decoder, which may be the one at fault, is not asked for more.
-func (c *choice) fail(err error) {
+// cut ends a choice in the middle. Its decoder, which may be the one at fault, is not asked for more.
+func (c *choice) cut(why FinishReason, err error) {
 	c.decoder = nil
-	c.finish(FinishError, err)
+	c.finish(why, err)
 }
 
 // say passes a piece of text on; true when it completes a stop string.

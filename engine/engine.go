@@ -33,13 +33,22 @@ type Engine struct {
 
 // New checks the options and starts the engine's loop.
 func New(m Model, opt Options) (*Engine, error) {
+	e, err := newEngine(m, opt)
+	if err != nil {
+		return nil, err
+	}
+	go e.loop.run()
+	return e, nil
+}
+
+// newEngine makes an engine whose loop does not run yet.
+func newEngine(m Model, opt Options) (*Engine, error) {
 	opt, err := opt.withDefaults(m)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{opt: opt, vocab: m.Vocab(), wake: make(chan struct{}, 1), drained: make(chan struct{}), done: make(chan struct{}), stats: newStats(opt)}
 	e.loop.init(e, m)
-	go e.loop.run()
 	return e, nil
 }
 
@@ -159,14 +168,8 @@ func (e *Engine) Drain(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return cmpErr(err, e.Close())
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+	e.Close()
+	return err
 }
 
 // Close aborts all requests and returns when the loop has ended.

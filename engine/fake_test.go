@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,6 +120,15 @@ type fakeTokenizer struct{}
 
 const fakeAlphabet = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+// fakeWhole is "é" and each letter.
+var fakeWhole = func() string {
+	var b strings.Builder
+	for _, c := range fakeAlphabet {
+		b.WriteString("é" + string(c))
+	}
+	return b.String()
+}()
+
 type fakeDecoder struct{ half bool }
 
 func (fakeTokenizer) NewDecoder(bool) *fakeDecoder { return &fakeDecoder{} }
@@ -127,7 +137,7 @@ func (d *fakeDecoder) Add(id int32) string {
 	switch {
 	case d.half:
 		d.half = false
-		return "é" + fakeAlphabet[id:id+1]
+		return fakeWhole[3*id : 3*id+3]
 	case id == 49: // the first half of a character
 		d.half = true
 		return ""

@@ -86,7 +86,7 @@ func (l *loop) add(j *job) {
 	l.live[j] = struct{}{}
 	for _, c := range j.choices {
 		if err := l.sched.Add(c.seq); err != nil {
-			c.finish(FinishError, err)
+			c.cut(FinishError, err)
 			l.close(c)
 			c.deliver()
 		}
@@ -101,7 +101,7 @@ func (l *loop) abort(j *job, cause error) {
 	for _, c := range j.choices {
 		if !c.ended() {
 			l.sched.Abort(c.seq)
-			c.finish(FinishAbort, cause)
+			c.cut(FinishAbort, cause)
 			l.close(c)
 			c.deliver()
 		}
@@ -248,7 +248,7 @@ func (l *loop) decide(b *Batch, now time.Time) {
 		var out Outcome
 		switch {
 		case l.faults[i] != nil:
-			c.fail(l.faults[i])
+			c.cut(FinishError, l.faults[i])
 		case it.Sample:
 			l.accept(c, now)
 			out.Tokens = c.token[:]
@@ -262,7 +262,7 @@ func (l *loop) decide(b *Batch, now time.Time) {
 func (l *loop) accept(c *choice, now time.Time) {
 	before := c.last
 	if err := c.tryAccept(now); err != nil {
-		c.fail(err)
+		c.cut(FinishError, err)
 	}
 	e := l.e
 	e.mu.Lock()

@@ -178,10 +178,12 @@ func (s *Scheduler) Step(chunk int) *Batch {
 }
 
 func (s *Scheduler) fresh() *Batch {
-	b := &Batch{}
-	if n := len(s.spare); n > 0 {
-		b, s.spare = s.spare[n-1], s.spare[:n-1]
+	if len(s.spare) == 0 {
+		s.spare = append(s.spare, &Batch{})
 	}
+	last := len(s.spare) - 1
+	b := s.spare[last]
+	s.spare = s.spare[:last]
 	b.Items, b.Rows, b.tables = b.Items[:0], b.Rows[:0], b.tables[:0]
 	b.Input.Tokens, b.Input.Seqs = b.Input.Tokens[:0], b.Input.Seqs[:0]
 	b.Items = slices.Grow(b.Items, s.cfg.MaxSeqs)
