@@ -71,6 +71,9 @@ func (p *pipeline) addTokens(s *source) error {
 	var raw, normalized []addedToken
 	for _, t := range s.added {
 		p.tokens[t.ID] = t.Content
+		if t.Normalized && p.norm != nil { // the reference decodes it so
+			p.tokens[t.ID] = p.norm.normalize(t.Content)
+		}
 		if t.Special {
 			p.special[t.ID] = true
 		}

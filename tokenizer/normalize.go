@@ -2,10 +2,7 @@ package tokenizer
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // normalizer changes the text before it is split.
@@ -36,7 +33,7 @@ func lower(s string) string {
 		if r == 'İ' {
 			b.WriteString("i̇")
 		} else {
-			b.WriteRune(unicode.ToLower(r))
+			b.WriteRune(toLower(r))
 		}
 	}
 	return b.String()
@@ -44,7 +41,7 @@ func lower(s string) string {
 
 func stripAccents(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
+		if isMark(r) {
 			return -1
 		}
 		return r
@@ -131,7 +128,12 @@ func (n bertNormalizer) normalizeRest(done []byte, s string, i int) string {
 		s = n.cleanAndSpace(s)
 	}
 	if n.accents {
-		s = stripAccents(nfd(s))
+		s = strings.Map(func(r rune) rune {
+			if isNonspacing(r) {
+				return -1
+			}
+			return r
+		}, nfd(s))
 	}
 	if n.lower {
 		s = lower(s)
@@ -144,9 +146,9 @@ func (n bertNormalizer) cleanAndSpace(s string) string {
 	b.Grow(len(s) + len(s)/2)
 	for _, r := range s {
 		switch {
-		case n.clean && (r == '\t' || r == '\n' || r == '\r' || isSpace(r)):
+		case n.clean && isControl(r):
+		case n.clean && isSpace(r):
 			b.WriteByte(' ')
-		case n.clean && (r == 0 || r == utf8.RuneError || isControl(r)):
 		case n.chinese && isChinese(r):
 			b.WriteByte(' ')
 			b.WriteRune(r)
@@ -158,17 +160,8 @@ func (n bertNormalizer) cleanAndSpace(s string) string {
 	return b.String()
 }
 
-func isControl(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
-}
-
 func isChinese(r rune) bool {
 	return r >= 0x4E00 && r <= 0x9FFF || r >= 0x3400 && r <= 0x4DBF || r >= 0x20000 && r <= 0x2A6DF ||
 		r >= 0x2A700 && r <= 0x2B73F || r >= 0x2B740 && r <= 0x2B81F || r >= 0x2B920 && r <= 0x2CEAF ||
 		r >= 0xF900 && r <= 0xFAFF || r >= 0x2F800 && r <= 0x2FA1F
 }
-
-func nfd(s string) string  { return norm.NFD.String(s) }
-func nfc(s string) string  { return norm.NFC.String(s) }
-func nfkd(s string) string { return norm.NFKD.String(s) }
-func nfkc(s string) string { return norm.NFKC.String(s) }

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
@@ -281,11 +280,6 @@ func bertClass(s string, i int) (space, punct bool, size int) {
 
 func isASCIIPunct(c byte) bool {
 	return c >= '!' && c <= '/' || c >= ':' && c <= '@' || c >= '[' && c <= '`' || c >= '{' && c <= '~'
-}
-
-// isPunct is punctuation for BERT: all of ASCII's, and Unicode's category P.
-func isPunct(r rune) bool {
-	return r < utf8.RuneSelf && isASCIIPunct(byte(r)) || unicode.Is(unicode.P, r)
 }
 
 func isNumeric(r rune) bool { return runeClass(r) == classNumber }

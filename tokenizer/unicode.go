@@ -30,7 +30,7 @@ func init() {
 
 func slowClass(r rune) uint8 {
 	switch {
-	case unicode.Is(unicode.L, r):
+	case unicode.Is(unicode.L, r) || r >= 128 && unicode.Is(letterAdd(), r):
 		return classLetter
 	case unicode.Is(unicode.N, r):
 		return classNumber
@@ -56,7 +56,9 @@ func buildClassTable() {
 		}
 	}
 	mark(unicode.L, classLetter)
+	mark(letterAdd(), classLetter)
 	mark(unicode.N, classNumber)
+	mark(numberAdd(), classNumber)
 	mark(unicode.White_Space, classSpace)
 	classTable = t
 }
