@@ -85,11 +85,10 @@ type fakeEngine struct {
 	refuse error
 	panics bool
 
-	mu     sync.Mutex
-	got    []engine.Request
-	stats  engine.Stats
-	open   int // streams whose context has not ended
-	submit func()
+	mu    sync.Mutex
+	got   []engine.Request
+	stats engine.Stats
+	open  int // streams whose context has not ended
 }
 
 func (f *fakeEngine) Stats() engine.Stats { f.mu.Lock(); defer f.mu.Unlock(); return f.stats }
