@@ -92,21 +92,24 @@ func linger(x *exchange) {
 }
 
 // checkSize refuses a text that is certainly too long before it costs the time to tokenize it. A token stands for at
-// most s.longest bytes; normalization may have dropped some, hence the margin of four.
+// most s.longest() bytes; normalization may have dropped some, hence the margin of four.
 func (s *Server) checkSize(param string, bytes int) error {
-	if s.config.Generator == nil || s.longest == 0 {
-		return nil // an encoder may map a long word to one token
+	if s.config.Generator == nil { // an encoder may map a long word to one token
+		return nil
 	}
-	if least := bytes / (4 * s.longest); least > s.config.Context {
+	if bytes/4 <= s.config.Context { // fits even if every token is one byte: no need to look at the vocabulary
+		return nil
+	}
+	if least := bytes / (4 * s.longest()); least > s.config.Context {
 		return invalid(param, "context_length_exceeded",
 			"%s has %d bytes, which are more than %d tokens, but this server's context is %d tokens: shorten it", param, bytes, least, s.config.Context)
 	}
 	return nil
 }
 
-// longestToken returns the number of bytes of a vocabulary's longest token.
+// longestToken returns the number of bytes of a vocabulary's longest token, at least 1.
 func longestToken(t Tokenizer) int {
-	longest := 0
+	longest := 1
 	for id := range t.VocabSize() {
 		longest = max(longest, len(t.TokenBytes(int32(id))))
 	}

@@ -104,7 +104,7 @@ type Server struct {
 	drain   drain
 	watch   progress
 	embed   turnstile
-	longest int // bytes of the longest token
+	longest func() int // bytes of the longest token, looked for at the first long prompt
 	log     *slog.Logger
 }
 
@@ -140,7 +140,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{config: c, limits: c.Limits.withDefaults(), keys: keys, hosts: newHostList(c.Listen, c.Hosts), log: c.Log}
 	s.drain.done = make(chan struct{})
 	s.embed = newTurnstile(c.MaxQueue)
-	s.longest = longestToken(c.Tokenizer)
+	s.longest = sync.OnceValue(func() int { return longestToken(c.Tokenizer) })
 	s.metrics = newMetrics(s)
 	return s, nil
 }
