@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"hone/quant"
 )
@@ -39,6 +38,12 @@ type File interface {
 	Release()
 	// Close unmaps the file. Matrices that came from it must not be used any more.
 	Close() error
+}
+
+// Noter is implemented by files that had to change something to serve it. Nothing is silent: whoever loads a model prints
+// its notes.
+type Noter interface {
+	Notes() []string
 }
 
 // Info describes one tensor.
@@ -174,11 +179,10 @@ func readSmall(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
+	data := make([]byte, size)
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	return data, nil
+	return data[:n], nil
 }
-
-func dirOf(path string) string { return filepath.Dir(path) }

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -67,7 +69,7 @@ func (t *tensors) findPacked(raw []string) error {
 	return nil
 }
 
-func (t *tensors) configPath() string { return t.config.Dir + "/" + configName }
+func (t *tensors) configPath() string { return filepath.Join(t.config.Dir, configName) }
 
 // cutLayer returns the layer and its codes when name is the tensor that holds a quantized layer's codes.
 func cutLayer(t *tensors, name string) (layer string, codes *slab) {
@@ -249,6 +251,9 @@ func (w *packedWeight) matrix() (quant.Matrix, error) {
 	if err != nil {
 		return fail(fmt.Errorf("%s: %w", partScale[1:], err))
 	}
+	if !w.oneScale && slices.ContainsFunc(scales, wideScale) {
+		w.file.note(w.name)
+	}
 	m, err := quant.NewInt(w.format, w.rows, w.cols, func(codes []uint8, scale []float32, zero []uint8, i int) error {
 		w.readCodes(codes, i)
 		if len(scales) == 1 {
@@ -265,6 +270,29 @@ func (w *packedWeight) matrix() (quant.Matrix, error) {
 		return fail(err)
 	}
 	return m, nil
+}
+
+// wideScale tells a scale with more bits than the f16 that group scales are kept in; F16 and BF16 files have none.
+func wideScale(v float32) bool { return math.Float32bits(v)&(1<<13-1) != 0 }
+
+// note remembers that a weight's scales were rounded.
+func (t *tensors) note(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(t.rounded, name) {
+		t.rounded = append(t.rounded, name)
+	}
+}
+
+// Notes implements Noter.
+func (t *tensors) Notes() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rounded) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: the float32 group scales of %d weights (%s first) are kept as f16, rounded by at most 0.05 %%",
+		t.path, len(t.rounded), t.rounded[0])}
 }
 
 // readCodes writes row i's codes: 4 bits low nibble first, 8 bits a byte each.

@@ -63,7 +63,7 @@ func (g packGolden) scales() []float32 {
 	return out
 }
 
-func (g packGolden) tensors(t *testing.T, symmetric bool) []rawTensor {
+func (g packGolden) tensors(t testing.TB, symmetric bool) []rawTensor {
 	unhex := func(s string) []byte {
 		b, err := hex.DecodeString(s)
 		if err != nil {
@@ -441,5 +441,47 @@ func TestReadIntQuantizedAsymmetric(t *testing.T) {
 	v, err := f.Vector("m.up.weight")
 	if want := []float32{-63, 1, 64.5}; err != nil || !slices.Equal(v, want) {
 		t.Errorf("%v %v, want %v", v, err, want)
+	}
+}
+
+// Scales of more precision than a group keeps are rounded, and it is said.
+func TestRoundedScalesAreNoted(t *testing.T) {
+	g := packGoldens[0]
+	exact := mustOpen(t, writeModel(t, g.config(true), g.tensors(t, true)...))
+	fine := edit(g.tensors(t, true), "_scale", func(x rawTensor) rawTensor {
+		v := g.scales()
+		v[3] = 0.1
+		x.data = f32Bytes(v...)
+		return x
+	})
+	rounded := mustOpen(t, writeModel(t, g.config(true), fine...))
+	for f, want := range map[File]int{exact: 0, rounded: 1} {
+		for range 2 {
+			if _, err := f.Matrix("m.q_proj.weight"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if notes := f.(Noter).Notes(); len(notes) != want || want == 1 && !strings.Contains(notes[0], "m.q_proj.weight") {
+			t.Errorf("notes %q, want %d", notes, want)
+		}
+	}
+}
+
+func TestPackedEveryByteDamaged(t *testing.T) {
+	g := packGoldens[2]
+	config := []byte(g.config(false))
+	data := buildSafetensors(g.tensors(t, false)...)
+	for i := range data {
+		readPacked(t, config, data[:i])
+		for _, bit := range []byte{1, 0x80, 0xff} {
+			bad := slices.Clone(data)
+			bad[i] ^= bit
+			readPacked(t, config, bad)
+		}
+	}
+	for i := range config {
+		bad := slices.Clone(config)
+		bad[i] ^= 1
+		readPacked(t, bad, data)
 	}
 }

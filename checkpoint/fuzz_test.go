@@ -37,24 +37,32 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// FuzzQuantConfig reads config.json with two fixed tensors, and what comes of them.
-func FuzzQuantConfig(f *testing.F) {
-	g := packGoldens[2]
-	f.Add([]byte(g.config(true)))
-	f.Add([]byte(g.config(false)))
-	f.Add([]byte(quantConfigOf(`{"num_bits":8,"type":"int"}`, `,"format":null`)))
-	f.Fuzz(func(t *testing.T, config []byte) {
-		c, err := jsonObject(config)
-		if err != nil {
-			return
+// FuzzPacked reads quantized tensors by a config.json, both of them damaged.
+func FuzzPacked(f *testing.F) {
+	for _, g := range packGoldens {
+		f.Add([]byte(g.config(true)), buildSafetensors(g.tensors(f, true)...))
+		f.Add([]byte(g.config(false)), buildSafetensors(g.tensors(f, false)...))
+	}
+	f.Add([]byte(quantConfigOf(`{"num_bits":8,"type":"int"}`, `,"format":null`)), good())
+	f.Fuzz(readPacked)
+}
+
+// readPacked opens a safetensors file with a config.json and reads what there is to read.
+func readPacked(t *testing.T, config, data []byte) {
+	s, err := readShard(&mapping{data: data}, "fuzz")
+	if err != nil {
+		return
+	}
+	x := &tensors{kind: "hf", path: "fuzz", shards: []*shard{s}}
+	if x.config.HF, err = jsonObject(config); err != nil || x.index() != nil {
+		return
+	}
+	for _, name := range x.Names() {
+		if _, ok := x.Info(name); !ok {
+			t.Fatalf("%q is listed but has no info", name)
 		}
-		q, err := readQuantConfig(c)
-		if err != nil || q == nil {
-			return
-		}
-		s, err := q.schemeOf("model.layers.0.mlp.up_proj")
-		if err == nil {
-			s.format(s.group == 0)
-		}
-	})
+		x.Matrix(name)
+		x.Vector(name)
+	}
+	x.Notes()
 }

@@ -41,6 +41,9 @@ func openGGUF(m *mapping, path string) (File, error) {
 	if err := g.readPairs(r, pairs); err != nil {
 		return nil, err
 	}
+	if parts, ok := g.meta.Int("split.count"); ok && parts > 1 {
+		return nil, fault(path, "", "one of %d parts of a split model; join them first (llama-gguf-split --merge)", parts)
+	}
 	align, err := alignment(g.meta)
 	if err != nil {
 		return nil, fault(path, "", "%w", err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"hone/quant"
 )
@@ -33,6 +34,9 @@ type tensors struct {
 	names   []string // logical names in file order
 	slabs   map[string]*slab
 	weights map[string]*packedWeight // quantized weights by logical name
+
+	mu      sync.Mutex
+	rounded []string // weights whose scales were rounded when they were read
 }
 
 // openLone opens a single safetensors file; a config.json beside it is read too.

@@ -217,6 +217,7 @@ func TestGGUFHostile(t *testing.T) {
 		"unaligned":          {body(newGGUF().info("t", 0, []int{4}, 8)), "multiple of the alignment"},
 		"overlap":            {body(newGGUF().info("t", 0, []int{16}, 0).info("u", 0, []int{4}, 32)), "overlaps"},
 		"doubled tensor":     {body(newGGUF().info("t", 0, []int{4}, 0).info("t", 0, []int{4}, 32)), "stands twice"},
+		"one of three":       {newGGUF().pair("split.count", typeU16, []byte{3, 0}).bytes(), "3 parts"},
 		"truncated":          {goodGGUF().bytes()[:len(goodGGUF().bytes())-8], "outside"},
 	} {
 		path := writeTemp(t, "x.gguf", c.data)
@@ -300,6 +301,22 @@ func TestMemoryBound(t *testing.T) {
 		}
 		if took, limit := after.TotalAlloc-before.TotalAlloc, uint64(64<<20+2*len(data)); took > limit {
 			t.Errorf("%s: %d bytes were allocated for a file of %d", name, took, len(data))
+		}
+	}
+}
+
+// A config.json is small, but a tree of it is large.
+func TestConfigMemoryBound(t *testing.T) {
+	for _, unit := range []string{"1,", "{},", "[],", `"",`, "null,"} {
+		text := `{"a":[` + strings.Repeat(unit, (maxConfig-20)/len(unit)) + `1]}`
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := jsonObject([]byte(text)); err != nil {
+			t.Error(err)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 60<<20 {
+			t.Errorf("%q: %d bytes were allocated for %d", unit, took, len(text))
 		}
 	}
 }
