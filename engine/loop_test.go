@@ -100,6 +100,41 @@ func TestFaultsEndOneRequest(t *testing.T) {
 	}
 }
 
+// brokenDecoder fails on its second token.
+type brokenDecoder struct{ n int }
+
+func (d *brokenDecoder) Add(int32) string {
+	if d.n++; d.n == 2 {
+		panic("half a character")
+	}
+	return "x"
+}
+
+func (d *brokenDecoder) Flush() string { panic("asked again") }
+
+type brokenTokenizer struct{ n int }
+
+// NewDecoder breaks the first request's text.
+func (b *brokenTokenizer) NewDecoder(bool) Decoder {
+	if b.n++; b.n == 1 {
+		return &brokenDecoder{}
+	}
+	return &fakeDecoder{}
+}
+
+func TestBrokenTextEndsOneRequest(t *testing.T) {
+	e := start(t, newFakeModel(64), Options{Blocks: 64, Tokenizer: &brokenTokenizer{}})
+	bad := submit(t, e, Request{Prompt: fakePrompt(1, 8), MaxTokens: 30})
+	good := submit(t, e, Request{Prompt: fakePrompt(2, 8), MaxTokens: 30})
+	var p *PanicError
+	if r := collect(t, bad)[0]; r.Finish != FinishError || !errors.As(r.Err, &p) || strings.Contains(r.Err.Error(), "goroutine") || r.Text != "x" {
+		t.Errorf("broken one ended with %q, %v, text %q", r.Finish, r.Err, r.Text)
+	}
+	if r := collect(t, good)[0]; r.Finish != FinishLength || len(r.Tokens) != 30 {
+		t.Errorf("the other ended with %q (%v)", r.Finish, r.Err)
+	}
+}
+
 func maskAll(_ int, _ []int32, logits []float32) error {
 	for i := range logits {
 		logits[i] = float32(math.Inf(-1))
