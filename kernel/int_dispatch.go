@@ -14,20 +14,48 @@ func (p *IntPanel) direct(m int) bool {
 }
 
 func intMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy int, scratch []byte) {
-	if !useVNNI {
+	codes, u := tile[p.HeadBytes():], *p
+	switch {
+	case !useAVX2:
 		intMulGo(p, m, x, xs, tile, y, ldy, scratch)
-		return
-	}
-	codes := tile[p.HeadBytes():]
-	if !p.direct(m) {
-		u := p.unpacked()
-		codes = scratch[intSpill:]
-		intUnpack(p, codes, tile)
+	case useVNNI && p.direct(m):
 		intBody(p, &u, m, x, xs, tile, codes, y, ldy, scratch)
-	} else {
-		intBody(p, p, m, x, xs, tile, codes, y, ldy, scratch)
+	default:
+		if p.Bits == 4 {
+			codes, u = scratch[intSpill:], p.unpacked()
+			intUnpack(p, codes, tile)
+		}
+		if useVNNI {
+			intBody(p, &u, m, x, xs, tile, codes, y, ldy, scratch)
+		} else {
+			intBodyAVX2(p, &u, m, x, xs, tile, codes, y, ldy)
+		}
 	}
 	runtime.KeepAlive(tile)
+}
+
+// intBodyAVX2 runs the AVX2 assembly over 8-bit records laid out as u; p is the panel whose tile holds the head.
+func intBodyAVX2(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y []float32, ldy int) {
+	px, w, py := unsafe.SliceData(x), unsafe.SliceData(codes), unsafe.SliceData(y)
+	groups, chunks, start, last := u.Groups(), u.Group/32, p.startAt(), p.last(tile)
+	switch small := p.Bits == 4; {
+	case u.PerToken:
+		int8TokenAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case small && u.PerRow:
+		int4To8RowAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case small && u.Min:
+		int4To8GroupMinAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case small:
+		int4To8GroupAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case u.PerRow && u.Zero:
+		int8RowZeroAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case u.PerRow:
+		int8RowAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	case u.Min:
+		int8GroupMinAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	default:
+		int8GroupAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
+	}
 }
 
 // intBody runs the assembly for records laid out as u; p is the panel whose tile holds the head.
@@ -77,21 +105,31 @@ func (p *IntPanel) zeros(tile []byte) []byte {
 
 // intUnpack writes the records of a 4-bit tile as 8-bit records.
 func intUnpack(p *IntPanel, dst, tile []byte) {
-	if !useVNNI {
+	if !useAVX2 {
 		intUnpackGo(p, dst, tile)
 		return
 	}
 	to, from, groups, chunks, zeros := &dst[0], &tile[p.HeadBytes()], p.Groups(), p.Group/32, unsafe.SliceData(p.zeros(tile))
-	switch {
-	case p.PerRow && p.Zero:
+	switch row, wide := p.PerRow, useAVX512; {
+	case row && p.Zero && wide:
 		intUnpackRowZeroAVX512(to, from, groups, chunks, zeros)
-	case p.PerRow:
+	case row && p.Zero:
+		intUnpackRowZeroAVX2(to, from, groups, chunks, zeros)
+	case row && wide:
 		intUnpackRowAVX512(to, from, groups, chunks, zeros)
-	case p.Zero:
+	case row:
+		intUnpackRowAVX2(to, from, groups, chunks, zeros)
+	case p.Zero && wide:
 		intUnpackGroupZeroAVX512(to, from, groups, chunks, zeros)
-	case p.Min:
+	case p.Zero:
+		intUnpackGroupZeroAVX2(to, from, groups, chunks, zeros)
+	case p.Min && wide:
 		intUnpackGroupMinAVX512(to, from, groups, chunks, zeros)
-	default:
+	case p.Min:
+		intUnpackGroupMinAVX2(to, from, groups, chunks, zeros)
+	case wide:
 		intUnpackGroupAVX512(to, from, groups, chunks, zeros)
+	default:
+		intUnpackGroupAVX2(to, from, groups, chunks, zeros)
 	}
 }

@@ -54,6 +54,31 @@ func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *f
 //go:noescape
 func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
+// intUnpackGroupAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackGroupMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackGroupZeroAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGroupZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackRowAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackRowAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackRowZeroAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackRowZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
 // intUnpackGroupAVX512 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape

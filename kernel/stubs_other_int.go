@@ -44,6 +44,22 @@ func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, 
 	panic(noAssembly)
 }
 
+func intUnpackGroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
+func intUnpackGroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackGroupZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackRowAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
+func intUnpackRowZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
 func intUnpackGroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
 	panic(noAssembly)
 }

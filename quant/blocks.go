@@ -106,12 +106,13 @@ func (b *blocks) ReadRow(dst []float32, i int) {
 	for n := range b.cols / blockCols {
 		block := b.block(i, n)
 		scale, min := b.affine(block)
-		if !b.min {
-			min = 0
-		}
 		b.codes(codes[:], block)
 		for j, c := range codes {
-			dst[n*blockCols+j] = scale*float32(int(c)-zero) + min
+			v := float32(scale * float32(int(c)-zero))
+			if b.min {
+				v += min
+			}
+			dst[n*blockCols+j] = v
 		}
 	}
 }

@@ -41,9 +41,11 @@ func intFile(c *asm) {
 	for _, k := range intKinds {
 		intFunc(c, k)
 	}
-	for _, k := range intKinds {
-		if k.bits == 4 {
-			intUnpackFunc(c, k)
+	for _, s := range isas {
+		for _, k := range intKinds {
+			if k.bits == 4 {
+				intUnpackFunc(c, s, k)
+			}
 		}
 	}
 }
@@ -52,7 +54,7 @@ func intFile(c *asm) {
 type intGen struct {
 	*asm
 	intKind
-	v                           []reg.Register
+	isa
 	xs                          reg.GPVirtual
 	w, groups, count, so, zeros reg.GPVirtual
 	bases                       []reg.GPVirtual // every third token's activations
@@ -94,7 +96,7 @@ func intFunc(c *asm, k intKind) {
 	c.function(k.name+"AVX512",
 		"func(m int, x *byte, xs int, w *byte, groups, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)",
 		k.name+"AVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.")
-	g := &intGen{asm: c, intKind: k, v: avx512.v, xs: c.load("xs")}
+	g := &intGen{asm: c, intKind: k, isa: avx512, xs: c.load("xs")}
 	g.constants()
 	for _, n := range k.sizes() {
 		loop, less := c.label("tokens"), c.label("less")
@@ -138,7 +140,12 @@ func (g *intGen) constants() {
 func (g *intGen) broadcast(word uint32, r int) {
 	t := g.GP32()
 	g.MOVL(operand.U32(word), t)
-	g.VPBROADCASTD(t, g.v[r])
+	if g.wide() {
+		g.VPBROADCASTD(t, g.v[r])
+	} else {
+		g.VMOVD(t, g.x[r])
+		g.VPBROADCASTD(g.x[r], g.v[r])
+	}
 }
 
 // dot is the int32 sum, sum the f32 sum of token t and rows 16p….
@@ -307,19 +314,39 @@ func (g *intGen) chunk4(n int) {
 	g.advance()
 }
 
-// adjust makes 16-zero in every byte of a row's lane.
+// adjust makes 16-zero in every byte of a row's lane, from register 8 on.
 func (g *intGen) adjust() {
-	ones, sixteen := g.v[10], g.v[11]
-	g.broadcast(0x01010101, 10)
-	g.broadcast(0x10101010, 11)
-	for p := range 2 {
+	ones, sixteen := g.v[12], g.v[13]
+	g.broadcast(0x01010101, 12)
+	g.broadcast(0x10101010, 13)
+	for p := range g.vecs() {
 		a := g.v[8+p]
-		g.VPMOVZXBD(at(g.zeros, 16*p), a)
+		g.VPMOVZXBD(at(g.zeros, g.lanes()*p), a)
 		g.VPMULLD(a, ones, a)
 		g.VPSUBB(a, sixteen, a)
 	}
 	if g.scale {
 		g.ADDQ(operand.Imm(intRows), g.zeros)
+	}
+}
+
+// vecs is the number of vectors that hold 32 lanes.
+func (g *intGen) vecs() int { return intRows / g.lanes() }
+
+func (g *intGen) and(a, b, dst operand.Op) {
+	if g.wide() {
+		g.VPANDD(a, b, dst)
+	} else {
+		g.VPAND(a, b, dst)
+	}
+}
+
+// move copies a vector of integers.
+func (g *intGen) move(from, to operand.Op) {
+	if g.wide() {
+		g.VMOVDQU64(from, to)
+	} else {
+		g.VMOVDQU(from, to)
 	}
 }
 
@@ -424,10 +451,11 @@ func (g *intGen) store(n int) {
 }
 
 // intUnpackFunc writes the split of a tile's 4-bit records into 8-bit ones.
-func intUnpackFunc(c *asm, k intKind) {
-	c.function("intUnpack"+k.name[4:]+"AVX512", "func(dst, src *byte, groups, chunks int, zeros *byte)",
-		"intUnpack"+k.name[4:]+"AVX512 is intUnpackGo: groups records of chunks times 32 columns.")
-	g := &intGen{asm: c, intKind: k, v: avx512.v}
+func intUnpackFunc(c *asm, s isa, k intKind) {
+	name := "intUnpack" + k.name[4:] + s.suffix
+	c.function(name, "func(dst, src *byte, groups, chunks int, zeros *byte)",
+		name+" is intUnpackGo: groups records of chunks times 32 columns.")
+	g := &intGen{asm: c, intKind: k, isa: s}
 	dst, src, groups, n := c.load("dst"), c.load("src"), c.load("groups"), c.GP64()
 	g.broadcast(0x0F0F0F0F, intMaskReg)
 	if k.points {
@@ -442,11 +470,11 @@ func intUnpackFunc(c *asm, k intKind) {
 	c.MOVQ(c.arg("chunks"), n)
 	c.place(chunk)
 	for j := range 4 {
-		for p := range 2 {
-			lo, hi := g.v[2*p], g.v[2*p+1]
-			g.split(at(src, 128*j+64*p), lo, hi, g.v[8+p])
-			c.VMOVDQU64(lo, at(dst, 128*j+64*p))
-			c.VMOVDQU64(hi, at(dst, 128*(4+j)+64*p))
+		for p := range g.vecs() {
+			lo, hi, disp := g.v[2*(p%2)], g.v[2*(p%2)+1], 128*j+g.bytes*p
+			g.split(at(src, disp), lo, hi, g.v[8+p])
+			g.move(lo, at(dst, disp))
+			g.move(hi, at(dst, disp+4*128))
 		}
 	}
 	c.ADDQ(operand.U32(512), src)
@@ -463,12 +491,14 @@ func (g *intGen) unpackScales(dst, src reg.Register) {
 	if !g.scale {
 		return
 	}
-	g.VMOVDQU64(at(src, 0), g.v[0])
-	g.VMOVDQU64(g.v[0], at(dst, 0))
+	for p := range 2 * intRows / g.bytes {
+		g.move(at(src, g.bytes*p), g.v[0])
+		g.move(g.v[0], at(dst, g.bytes*p))
+	}
 	if g.min {
-		for p := range 2 {
-			g.VCVTPH2PS(at(src, 2*intRows+32*p), g.v[0])
-			g.VMOVUPS(g.v[0], at(dst, 2*intRows+64*p))
+		for p := range g.vecs() {
+			g.VCVTPH2PS(at(src, 2*intRows+g.bytes/2*p), g.v[0])
+			g.VMOVUPS(g.v[0], at(dst, 2*intRows+g.bytes*p))
 		}
 	}
 	u := g.intKind
@@ -477,12 +507,12 @@ func (g *intGen) unpackScales(dst, src reg.Register) {
 	g.ADDQ(operand.U32(uint32(u.codesAt())), dst)
 }
 
-// split loads 64 bytes of nibbles and takes them apart.
+// split loads a vector of nibbles and takes them apart.
 func (g *intGen) split(m operand.Mem, lo, hi, adjust reg.Register) {
-	g.VMOVDQU64(m, hi)
-	g.VPANDD(hi, g.v[intMaskReg], lo)
+	g.move(m, hi)
+	g.and(hi, g.v[intMaskReg], lo)
 	g.VPSRLW(operand.Imm(4), hi, hi)
-	g.VPANDD(hi, g.v[intMaskReg], hi)
+	g.and(hi, g.v[intMaskReg], hi)
 	if g.points {
 		g.VPADDB(lo, adjust, lo)
 		g.VPADDB(hi, adjust, hi)

@@ -29,6 +29,7 @@ var files = []struct {
 	{"pause", pauseFile},
 	{"panel", panelFile},
 	{"int", intFile},
+	{"intavx2", intAVX2File},
 	{"intquantize", intQuantizeFile},
 	{"bf16", bf16File},
 	{"pack", packFile},
