@@ -322,7 +322,7 @@ func IntDecode(p *IntPanel, dst []float32, tile []byte) {
 	zero := [...]float32{8, 16, 128, 0}[p.startAt()/4]
 	for g := range p.Groups() {
 		for r := range IntTileRows {
-			scale, add := p.Out, float32(0)
+			var scale, add float32
 			switch {
 			case p.PerRow && p.Zero && p.Bits == 8:
 				scale, add = float32At(tile, r), float32At(tile, IntTileRows+r)
