@@ -6,6 +6,9 @@ import "math"
 func SiLUMul(dst, gate, up []float32) {
 	n := len(dst)
 	gate, up = gate[:n], up[:n]
+	writes(dst)
+	reads(gate)
+	reads(up)
 	switch {
 	case useAVX512:
 		siluMulAVX512(ptr(dst), ptr(gate), ptr(up), n)
@@ -27,6 +30,8 @@ func siluMulGo(dst, gate, up []float32) {
 func GELU(dst, x []float32) {
 	n := len(dst)
 	x = x[:n]
+	writes(dst)
+	reads(x)
 	switch {
 	case useAVX512:
 		geluAVX512(ptr(dst), ptr(x), n)
@@ -48,6 +53,8 @@ func geluGo(dst, x []float32) {
 func GELUTanh(dst, x []float32) {
 	n := len(dst)
 	x = x[:n]
+	writes(dst)
+	reads(x)
 	switch {
 	case useAVX512:
 		geluTanhAVX512(ptr(dst), ptr(x), n)

@@ -6,6 +6,8 @@ import "math"
 func BF16ToF32(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	n := 0
+	writes(dst)
+	reads(src)
 	switch {
 	case useAVX512:
 		n = len(dst) &^ 15
@@ -27,6 +29,8 @@ func bf16ToF32Go(dst []float32, src []uint16) {
 func F32ToBF16(dst []uint16, src []float32) {
 	src = src[:len(dst)]
 	n := 0
+	writes(dst)
+	reads(src)
 	switch {
 	case useAVX512:
 		n = len(dst) &^ 15
@@ -56,6 +60,8 @@ func bf16Bits(v float32) uint16 {
 func F16ToF32(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	n := 0
+	writes(dst)
+	reads(src)
 	switch {
 	case useAVX512:
 		n = len(dst) &^ 15
@@ -94,6 +100,8 @@ func f16Value(h uint16) float32 {
 func F32ToF16(dst []uint16, src []float32) {
 	src = src[:len(dst)]
 	n := 0
+	writes(dst)
+	reads(src)
 	switch {
 	case useAVX512:
 		n = len(dst) &^ 15
@@ -132,6 +140,8 @@ func f16Bits(v float32) uint16 {
 func Int8ToF32(dst []float32, src []int8, scale float32) {
 	src = src[:len(dst)]
 	n := 0
+	writes(dst)
+	reads(src)
 	switch {
 	case useAVX512:
 		n = len(dst) &^ 15

@@ -9,6 +9,9 @@ func ptr[T any](s []T) *T { return unsafe.SliceData(s) }
 func Add(dst, a, b []float32) {
 	n := len(dst)
 	a, b = a[:n], b[:n]
+	writes(dst)
+	reads(a)
+	reads(b)
 	switch {
 	case useAVX512:
 		addAVX512(ptr(dst), ptr(a), ptr(b), n)
@@ -29,6 +32,8 @@ func addGo(dst, a, b []float32) {
 func Scale(dst, a []float32, s float32) {
 	n := len(dst)
 	a = a[:n]
+	writes(dst)
+	reads(a)
 	switch {
 	case useAVX512:
 		scaleAVX512(ptr(dst), ptr(a), s, n)
@@ -49,6 +54,8 @@ func scaleGo(dst, a []float32, s float32) {
 func Axpy(dst []float32, s float32, x []float32) {
 	n := len(dst)
 	x = x[:n]
+	writes(dst)
+	reads(x)
 	switch {
 	case useAVX512:
 		axpyAVX512(ptr(dst), s, ptr(x), n)
@@ -71,6 +78,10 @@ func axpyGo(dst []float32, s float32, x []float32) {
 func Rope(x, cos, sin []float32) {
 	half := len(cos)
 	lo, hi, sin := x[:half], x[half:2*half], sin[:half]
+	writes(lo)
+	writes(hi)
+	reads(cos)
+	reads(sin)
 	switch {
 	case useAVX512:
 		ropeAVX512(ptr(lo), ptr(hi), ptr(cos), ptr(sin), half)

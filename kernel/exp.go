@@ -49,6 +49,8 @@ func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 func Exp(dst, x []float32) {
 	n := len(dst)
 	x = x[:n]
+	writes(dst)
+	reads(x)
 	switch {
 	case useAVX512:
 		expAVX512(ptr(dst), ptr(x), n)
@@ -69,6 +71,8 @@ func expGo(dst, x []float32) {
 func ExpSum(dst, x []float32, max float32) float32 {
 	n := len(dst)
 	x = x[:n]
+	writes(dst)
+	reads(x)
 	switch {
 	case useAVX512:
 		return expSumAVX512(ptr(dst), ptr(x), max, n)

@@ -99,6 +99,9 @@ func gemm(p *Pool, args gemmArgs) {
 	if args.m*args.n*args.k < gemmAlone {
 		p = nil
 	}
+	if raceEnabled {
+		args.noteReads()
+	}
 	g := gemmRuns.Get().(*gemmRun)
 	g.cut(args)
 	if len(g.own) < p.Workers() {
@@ -114,6 +117,24 @@ func gemm(p *Pool, args gemmArgs) {
 func (g *gemmArgs) empty() {
 	for i := 0; i < g.m && !g.acc; i++ {
 		clear(g.c[i*g.ldc:][:g.n])
+	}
+}
+
+// noteReads tells the race detector which rows of A and B are read.
+func (g *gemmArgs) noteReads() {
+	rows, cols, ld := g.m, g.k, g.rs
+	if g.rs == 1 && g.ks != 1 {
+		rows, cols, ld = g.k, g.m, g.ks
+	}
+	for i := range rows {
+		reads(g.a[i*ld:][:cols])
+	}
+	rows, cols = g.k, g.n
+	if g.bT {
+		rows, cols = g.n, g.k
+	}
+	for i := range rows {
+		reads(g.b[i*g.ldb:][:cols])
 	}
 }
 

@@ -13,6 +13,8 @@
 // another operand is shorter. dst may be the same slice as an operand, but may not overlap it in part.
 package kernel
 
+//go:generate sh -c "cd _asm && go run ."
+
 import (
 	"fmt"
 	"os"

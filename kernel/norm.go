@@ -10,6 +10,9 @@ func RMSNorm(dst, x, gain []float32, eps float32) {
 	}
 	x, gain = x[:n], gain[:n]
 	r := float32(1 / math.Sqrt(float64(SumSq(x))/float64(n)+float64(eps)))
+	writes(dst)
+	reads(x)
+	reads(gain)
 	switch {
 	case useAVX512:
 		scaleMulAVX512(ptr(dst), ptr(x), ptr(gain), r, n)
@@ -37,6 +40,9 @@ func LayerNorm(dst, x, gain, bias []float32, eps float32) {
 	x, gain = x[:n], gain[:n]
 	mean := Sum(x) / float32(n)
 	r := float32(1 / math.Sqrt(float64(variance(x, mean))/float64(n)+float64(eps)))
+	writes(dst)
+	reads(x)
+	reads(gain)
 	switch {
 	case useAVX512:
 		normalizeAVX512(ptr(dst), ptr(x), ptr(gain), mean, r, n)
@@ -52,6 +58,7 @@ func LayerNorm(dst, x, gain, bias []float32, eps float32) {
 
 // variance returns Σ(x-mean)².
 func variance(x []float32, mean float32) float32 {
+	reads(x)
 	switch {
 	case useAVX512:
 		return varianceAVX512(ptr(x), mean, len(x))

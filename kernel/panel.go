@@ -18,6 +18,9 @@ func Panel(m, k int, a []float32, lda int, b []float32, ldb int, c []float32, ld
 
 // panel is Panel with element A[i,j] at a[i*rs+j*ks].
 func panel(m, k int, a []float32, rs, ks int, b []float32, ldb int, c []float32, ldc int, acc bool) {
+	for i := 0; raceEnabled && i < m; i++ {
+		writes(c[i*ldc:][:PanelWidth])
+	}
 	if useAVX2 {
 		add := 0
 		if acc {

@@ -6,6 +6,8 @@ import "math"
 func Dot(a, b []float32) float32 {
 	n := len(a)
 	b = b[:n]
+	reads(a)
+	reads(b)
 	switch {
 	case useAVX512:
 		return dotAVX512(ptr(a), ptr(b), n)
@@ -35,6 +37,7 @@ func SumSq(x []float32) float32 { return Dot(x, x) }
 
 // Sum returns the sum of x.
 func Sum(x []float32) float32 {
+	reads(x)
 	switch {
 	case useAVX512:
 		return sumAVX512(ptr(x), len(x))
@@ -61,6 +64,7 @@ func sumGo(x []float32) float32 {
 
 // Max returns the largest element, -Inf for none. NaNs are passed over.
 func Max(x []float32) float32 {
+	reads(x)
 	switch n := len(x); {
 	case useAVX512 && n >= 16:
 		return maxAVX512(ptr(x), n)
@@ -82,6 +86,7 @@ func maxGo(x []float32) float32 {
 
 // AbsMax returns the largest magnitude, 0 for none. NaNs are passed over.
 func AbsMax(x []float32) float32 {
+	reads(x)
 	switch n := len(x); {
 	case useAVX512 && n >= 16:
 		return absMaxAVX512(ptr(x), n)
@@ -113,6 +118,7 @@ func ArgMax(x []float32) int {
 // index returns the first i with x[i] == v, or -1.
 func index(x []float32, v float32) int {
 	n, at := 0, -1
+	reads(x)
 	switch {
 	case useAVX512:
 		n = len(x) &^ 15
