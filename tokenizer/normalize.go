@@ -104,8 +104,14 @@ func (n bertNormalizer) normalize(s string) string {
 	out := make([]byte, 0, len(s)+len(s)/8)
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= utf8.RuneSelf {
-			return n.normalizeRest(out, s, i)
+		if c >= utf8.RuneSelf { // a run of other characters, whose form does not depend on the ASCII around it
+			end := i
+			for end < len(s) && s[end] >= utf8.RuneSelf {
+				end++
+			}
+			out = append(out, n.normalizeRun(s[i:end])...)
+			i = end
+			continue
 		}
 		i++
 		switch {
@@ -121,9 +127,7 @@ func (n bertNormalizer) normalize(s string) string {
 	return string(out)
 }
 
-// normalizeRest goes on where ASCII ends: what ASCII became does not depend on what follows.
-func (n bertNormalizer) normalizeRest(done []byte, s string, i int) string {
-	s = s[i:]
+func (n bertNormalizer) normalizeRun(s string) string {
 	if n.clean || n.chinese {
 		s = n.cleanAndSpace(s)
 	}
@@ -138,7 +142,7 @@ func (n bertNormalizer) normalizeRest(done []byte, s string, i int) string {
 	if n.lower {
 		s = lower(s)
 	}
-	return string(append(done, s...))
+	return s
 }
 
 func (n bertNormalizer) cleanAndSpace(s string) string {

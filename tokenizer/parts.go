@@ -72,6 +72,9 @@ func (p *pattern) matcher() (matcher, error) {
 		if s := scanners[*p.Regex]; s != nil {
 			return scanMatcher(s), nil
 		}
+		if *p.Regex == patternTrailing {
+			return trailingSpace{}, nil
+		}
 		m, err := newRegexMatcher(*p.Regex)
 		if err != nil {
 			return nil, fmt.Errorf("tokenizer: pattern %s: %w", quote(*p.Regex), err)

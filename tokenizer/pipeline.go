@@ -84,6 +84,10 @@ func (p *pipeline) appendPlain(ids []int32, text string) []int32 {
 		}
 		return ids
 	}
+	if len(p.steps) == 1 && p.steps[0] == (bertSplit{}) {
+		bertSplit{}.each(text, func(piece string) { ids = p.model.encode(ids, piece) })
+		return ids
+	}
 	for _, piece := range splitAll(p.steps, text) {
 		ids = p.model.encode(ids, piece)
 	}

@@ -30,7 +30,7 @@ const (
 )
 
 // scanners are the patterns that have a hand-written form.
-var scanners = map[string]scanner{patternGPT2: scanGPT2}
+var scanners = map[string]scanner{patternGPT2: scanGPT2, patternLlama3: scanLlama3, patternQwen2: scanQwen2}
 
 var (
 	preGPT2     = preRule{gpt2: true}
@@ -39,7 +39,7 @@ var (
 	preQwen2    = preRule{splits: []preSplit{{pattern: patternQwen2}}}
 	preDefault  = preRule{splits: []preSplit{{pattern: "[\\p{P}\\$\\+<=>\\^~\\|`]+"}, {pattern: patternGPT2}, {pattern: `\p{N}+`}, {pattern: `[0-9][0-9][0-9]`}}}
 	preFalcon   = preRule{splits: []preSplit{{pattern: "[\\p{P}\\$\\+<=>\\^~\\|`]+"}, {pattern: patternGPT2}, {pattern: `[0-9][0-9][0-9]`}}}
-	preDeepseek = preRule{splits: []preSplit{{pattern: `[\r\n]`}, {pattern: patternDSWord}, {pattern: patternDSMark}, {pattern: `\s+$`}, {pattern: patternCJK}, {pattern: `\p{N}+`}}}
+	preDeepseek = preRule{splits: []preSplit{{pattern: `[\r\n]`}, {pattern: patternDSWord}, {pattern: patternDSMark}, {pattern: patternTrailing}, {pattern: patternCJK}, {pattern: `\p{N}+`}}}
 	preDSCoder  = preRule{splits: []preSplit{{pattern: `[\r\n]`}, {pattern: `\s?\p{L}+`}, {pattern: `\s?\p{P}+`}, {pattern: patternCJK}, {digits: true}}}
 	preDSV3     = preRule{splits: []preSplit{{pattern: `\p{N}{1,3}`}, {pattern: "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"},
 		{pattern: "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}}}

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "strings"
+
 // A scanner returns the end of the piece that begins at text[i]; i < len(text), text is valid UTF-8. Scanners are the
 // hand-written form of the usual patterns, checked by test against the patterns themselves.
 type scanner func(text string, i int) int
@@ -89,4 +91,75 @@ func scanSpace(text string, start, next int, isolateDigits bool) int {
 		last, next = next, next+n
 	}
 	return next
+}
+
+// scanLlama3 is patternLlama3, scanQwen2 is patternQwen2: they differ in how many number characters make a piece.
+func scanLlama3(text string, i int) int { return scanCL100K(text, i, 3) }
+func scanQwen2(text string, i int) int  { return scanCL100K(text, i, 1) }
+
+func scanCL100K(text string, i, digits int) int {
+	if text[i] == '\'' {
+		if n := anyCaseContraction(text[i+1:]); n > 0 {
+			return i + 1 + n
+		}
+	}
+	class, size := classAt(text, i)
+	next := i + size
+	switch class {
+	case classLetter:
+		return scanRun(text, next, classLetter)
+	case classNumber:
+		for ; digits > 1 && next < len(text); digits-- {
+			c, n := classAt(text, next)
+			if c != classNumber {
+				break
+			}
+			next += n
+		}
+		return next
+	}
+	if c := text[i]; c != '\r' && c != '\n' && next < len(text) { // one character may lead a word
+		if c, n := classAt(text, next); c == classLetter {
+			return scanRun(text, next+n, classLetter)
+		}
+	}
+	if text[i] == ' ' && next < len(text) {
+		if c, n := classAt(text, next); c == classOther {
+			return scanNewlines(text, scanRun(text, next+n, classOther))
+		}
+	}
+	if class == classOther {
+		return scanNewlines(text, scanRun(text, next, classOther))
+	}
+	return scanSpaceLines(text, i, next)
+}
+
+func scanNewlines(text string, i int) int {
+	for i < len(text) && (text[i] == '\r' || text[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// scanSpaceLines is \s*[\r\n]+|\s+(?!\S)|\s+: up to the last line end in a run of white space, if there is one.
+func scanSpaceLines(text string, start, next int) int {
+	end := scanRun(text, next, classSpace)
+	if last := strings.LastIndexAny(text[start:end], "\r\n"); last >= 0 {
+		return start + last + 1
+	}
+	return scanSpace(text, start, next, false)
+}
+
+// anyCaseContraction is contraction in any case; U+017F (long s) folds to s.
+func anyCaseContraction(s string) int {
+	if strings.HasPrefix(s, "ſ") {
+		return len("ſ")
+	}
+	var low [2]byte
+	for i := 0; i < len(s) && i < 2; i++ {
+		if low[i] = s[i]; low[i] >= 'A' && low[i] <= 'Z' {
+			low[i] += 'a' - 'A'
+		}
+	}
+	return contraction(string(low[:min(len(s), 2)]))
 }

@@ -165,6 +165,21 @@ func (m literalMatcher) spans(piece string) []span {
 	return closeSpans(out, from, len(piece))
 }
 
+// patternTrailing as an expression takes quadratic time on long white space that is not at the end.
+const patternTrailing = `\s+$`
+
+// trailingSpace matches patternTrailing in a piece that holds no newline before its end, as all users of it have.
+type trailingSpace struct{}
+
+func (trailingSpace) spans(piece string) []span {
+	end := len(strings.TrimRightFunc(piece, isSpace))
+	out := closeSpans(nil, 0, end)
+	if end < len(piece) {
+		out = append(out, span{end, len(piece), true})
+	}
+	return out
+}
+
 // scanMatcher matches by a hand-written scanner: everything is a match.
 type scanMatcher scanner
 
@@ -249,25 +264,30 @@ func (s overBytes) split(dst []string, piece string) []string {
 // bertSplit drops white space and isolates punctuation.
 type bertSplit struct{}
 
-func (bertSplit) split(dst []string, piece string) []string {
+func (s bertSplit) split(dst []string, piece string) []string {
+	s.each(piece, func(part string) { dst = append(dst, part) })
+	return dst
+}
+
+// each yields the parts of piece in order.
+func (bertSplit) each(piece string, yield func(part string)) {
 	from := 0
 	for i := 0; i < len(piece); {
 		space, punct, size := bertClass(piece, i)
 		if space || punct {
 			if from < i {
-				dst = append(dst, piece[from:i])
+				yield(piece[from:i])
 			}
 			from = i + size
 		}
 		if punct {
-			dst = append(dst, piece[i:i+size])
+			yield(piece[i : i+size])
 		}
 		i += size
 	}
 	if from < len(piece) {
-		dst = append(dst, piece[from:])
+		yield(piece[from:])
 	}
-	return dst
 }
 
 func bertClass(s string, i int) (space, punct bool, size int) {

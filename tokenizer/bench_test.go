@@ -1,0 +1,48 @@
+package tokenizer
+
+import (
+	"testing"
+
+	"hone/internal/testdata"
+)
+
+// BenchmarkEncode reads English text; the figure that counts is bytes per second on one core.
+func BenchmarkEncode(b *testing.B) {
+	text := readText(b, testdata.Data(b, "text/wikitext-2/wiki.test.raw"))
+	minilm, err := FromHF(testdata.Models(b, "all-minilm-l6-v2"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		tok  Tokenizer
+	}{{"smollm2", smolLM2(b)}, {"gpt2", vocabTokenizer(b, "gpt-2")}, {"minilm", minilm}, {"deepseek", vocabTokenizer(b, "deepseek-llm")}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				c.tok.Encode(text, EncodeOptions{ParseSpecial: true})
+			}
+		})
+	}
+}
+
+// BenchmarkLoad builds a tokenizer from metadata that is already read.
+func BenchmarkLoad(b *testing.B) {
+	meta := readGGUF(b, testdata.Models(b, "smollm2-135m-instruct.Q4_1.gguf"))
+	for b.Loop() {
+		fromGGUF(b, meta)
+	}
+}
+
+func BenchmarkTemplate(b *testing.B) {
+	c, err := NewChatTemplate(smolLM2(b).TemplateSource(), "", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	messages := []Message{{"user", "What is the boiling point of water?"}, {"assistant", "100 °C."}, {"user", "In kelvin?"}}
+	for b.Loop() {
+		if _, err := c.Render(messages, true, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package tokenizer
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// tinyBPE and tinyBERT are whole tokenizers small enough for seeds.
+const tinyBPE = `{"added_tokens":[{"id":7,"content":"<s>","special":true,"normalized":false},{"id":8,"content":"the","single_word":true,"lstrip":true,"normalized":true}],
+"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false}]},
+"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"<s>":{"id":"<s>","ids":[7],"tokens":["<s>"]}}},
+"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"Ġ":2,"ab":3,"Ġa":4,"c":5,"abc":6},"merges":["a b","Ġ a",["ab","c"]]}}`
+
+const tinyBERT = `{"added_tokens":[{"id":0,"content":"[UNK]","special":true},{"id":1,"content":"[CLS]","special":true,"rstrip":true}],
+"normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},
+"post_processor":{"type":"BertProcessing","sep":["[UNK]",0],"cls":["[CLS]",1]},"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":10,"vocab":{"[UNK]":0,"[CLS]":1,"a":2,"##b":3,"##bc":4,",":5,"語":6}}}`
+
+// tinyMerges is tinyBPE with all merges written alike, which a reader may ask for.
+var tinyMerges = strings.Replace(tinyBPE, `["ab","c"]`, `"ab c"`, 1)
+
+func mustJSONTokenizer(t testing.TB, file string) Tokenizer {
+	t.Helper()
+	tok, err := FromJSON([]byte(file), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// FuzzTokenizerJSON: a file is an error or a tokenizer that works; it never panics or hangs.
+func FuzzTokenizerJSON(f *testing.F) {
+	f.Add(tinyMerges, `{"eos_token":{"content":"<s>"},"chat_template":[{"name":"default","template":"x"}]}`, "ab <s> the 12 é")
+	f.Add(tinyBERT, `{"cls_token":"[CLS]"}`, "abc [CLS] 語, é")
+	f.Add(tinyBPE, ``, "x")
+	f.Add(strings.Replace(tinyMerges, `"type":"Digits","individual_digits":true`, `"type":"Split","pattern":{"Regex":"(a+)+$"},"behavior":"MergedWithNext"`, 1), `{`, strings.Repeat("a", 40)+"!")
+	f.Fuzz(func(t *testing.T, file, config, text string) {
+		tok, err := FromJSON([]byte(file), []byte(config))
+		if err != nil {
+			return
+		}
+		ids := tok.Encode(text, EncodeOptions{AddSpecial: true, ParseSpecial: true})
+		if s := tok.Decode(ids, false); !utf8.ValidString(s) {
+			t.Errorf("decoded %q", s)
+		}
+		tok.ToJSON()
+		tok.EOS()
+	})
+}
+
+// FuzzChatTemplate: a template is an error or renders within its limits.
+func FuzzChatTemplate(f *testing.F) {
+	for _, source := range hostile {
+		if len(source) < 2000 {
+			f.Add(source)
+		}
+	}
+	f.Add("{% for m in messages %}{{ m.role }}{{ m['content'] | trim }}{% endfor %}{% if add_generation_prompt %}x{% endif %}")
+	f.Fuzz(func(t *testing.T, source string) {
+		start := time.Now()
+		_ = renderHostile(source)
+		if d := time.Since(start); d > 5*maxRenderTime {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+var fuzzTokenizers = sync.OnceValue(func() []Tokenizer {
+	var list []Tokenizer
+	for _, file := range []string{tinyMerges, tinyBERT} {
+		tok, err := FromJSON([]byte(file), nil)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, tok)
+	}
+	return append(list, byteTokenizer())
+})
+
+// byteTokenizer has all bytes and some merges, so that every text comes back.
+func byteTokenizer() Tokenizer {
+	vocab := map[string]int32{}
+	for b := range 256 {
+		vocab[byteText[b]] = int32(b)
+	}
+	merges := [][2]string{{"a", "a"}, {"aa", "a"}, {"Ġ", "a"}, {byteText[0xC3], byteText[0xA9]}, {"aa", "aa"}}
+	for _, m := range merges {
+		vocab[m[0]+m[1]] = int32(len(vocab))
+	}
+	p, err := build(source{modelType: "BPE", vocab: vocab, pre: preGPT2.json(), merges: len(merges),
+		merge: func(i int) (string, string, error) { return merges[i][0], merges[i][1], nil }})
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// FuzzEncodeDecode: with all bytes in the vocabulary every text comes back, a stream gives the same text as a whole, and
+// an id never splits a character.
+func FuzzEncodeDecode(f *testing.F) {
+	for _, s := range append(alphabet, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xff\xc3", "caf\xc3", "é́́") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for i, tok := range fuzzTokenizers() {
+			ids := tok.Encode(text, EncodeOptions{})
+			whole := tok.Decode(ids, false)
+			if want := strings.ToValidUTF8(text, "\uFFFD"); i == 2 && utf8.ValidString(text) && whole != want {
+				t.Errorf("%q came back as %q", text, whole)
+			}
+			checkStream(t, tok, ids, whole)
+		}
+	})
+}
+
+func checkStream(t *testing.T, tok Tokenizer, ids []int32, whole string) {
+	t.Helper()
+	d := tok.NewDecoder(false)
+	var b strings.Builder
+	for _, id := range ids {
+		piece := d.Add(id)
+		if !utf8.ValidString(piece) {
+			t.Errorf("a character was split: %q", piece)
+		}
+		b.WriteString(piece)
+	}
+	b.WriteString(d.Flush())
+	if b.String() != whole {
+		t.Errorf("streamed %q, whole %q", b.String(), whole)
+	}
+}
+
+// TestTinyFiles keeps the seeds alive: they must load.
+func TestTinyFiles(t *testing.T) {
+	bpe := mustJSONTokenizer(t, tinyMerges)
+	if got := joinIDs(bpe.Encode("abc the ab<s>", EncodeOptions{AddSpecial: true, ParseSpecial: true})); got != "7 6 8 2 3 7" {
+		t.Errorf("BPE: %s", got)
+	}
+	bert := mustJSONTokenizer(t, tinyBERT)
+	if got := joinIDs(bert.Encode("ABC, ab 語x[CLS]  a", EncodeOptions{AddSpecial: true, ParseSpecial: true})); got != "1 2 4 5 2 3 6 0 1 2 0" {
+		t.Errorf("BERT: %s", got)
+	}
+	if _, err := os.Stat("testdata/oracle.json"); err != nil {
+		t.Error(err)
+	}
+}

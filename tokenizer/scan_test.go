@@ -1,0 +1,108 @@
+package tokenizer
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// alphabet holds the characters that the patterns tell apart.
+var alphabet = []string{"a", "Z", "é", "語", "\u0301", "1", "٣", "½", " ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "'", "'s", "'re", "'ll", "'S", "'ſ", ".", "!", "-", "🙂", "\x00", "s", "t"}
+
+func randomText(r *rand.Rand) string {
+	var b strings.Builder
+	for range r.IntN(20) {
+		b.WriteString(alphabet[r.IntN(len(alphabet))])
+	}
+	return b.String()
+}
+
+func scanAll(s scanner, text string) []string {
+	var out []string
+	for i := 0; i < len(text); {
+		end := s(text, i)
+		out = append(out, text[i:end])
+		i = end
+	}
+	return out
+}
+
+func mustRegex(t testing.TB, pattern string) splitter {
+	t.Helper()
+	m, err := newRegexMatcher(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patternSplit{m, isolated, false}
+}
+
+// TestScanners compares the hand-written scanners with the patterns that they stand for.
+func TestScanners(t *testing.T) {
+	digits := patternSplit{runeMatcher(isNumeric), isolated, false}
+	cases := []struct {
+		name  string
+		scan  scanner
+		steps []splitter
+	}{
+		{"gpt2", scanGPT2, []splitter{mustRegex(t, patternGPT2)}},
+		{"digits", scanGPT2Digits, []splitter{digits, mustRegex(t, patternGPT2)}},
+		{"llama3", scanLlama3, []splitter{mustRegex(t, patternLlama3)}},
+		{"qwen2", scanQwen2, []splitter{mustRegex(t, patternQwen2)}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			for range 20000 {
+				text := randomText(r)
+				got, want := scanAll(c.scan, text), splitAll(c.steps, text)
+				if text != "" && !slices.Equal(got, want) {
+					t.Fatalf("%q\n got %q\nwant %q", text, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestMergeLong compares the heap with the scan on words of every length.
+func TestMergeLong(t *testing.T) {
+	m := vocabTokenizer(t, "gpt-2").(*pipeline).model.(*bpe)
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 5000 {
+		word := strings.Repeat([]string{"a", "the", "ab", "=-", "  ", "x"}[r.IntN(6)], r.IntN(4)+1) + randomText(r)
+		if len(word) < 2 || len(word) > shortWord {
+			continue
+		}
+		ids := m.appendByteIDs(nil, word)
+		short := slices.Clone(ids)
+		short = short[:m.mergeShort(short)]
+		if long := m.mergeLong(ids); !slices.Equal(short, long) {
+			t.Fatalf("%q: heap %v, scan %v", word, long, short)
+		}
+	}
+}
+
+// TestHostileText encodes a megabyte of what is worst for each part.
+func TestHostileText(t *testing.T) {
+	bert, gpt2 := vocabTokenizer(t, "bert-bge"), vocabTokenizer(t, "gpt-2")
+	texts := map[string]string{
+		"a": "a", "space": " ", "marks": "\u0301", "marks of two classes": "\u0301\u0323", "newline": "\n", "quotes": "'", "bad": "\xff",
+		"mixed": "a\u0301 ", "cjk": "語", "added": "<|endoftext|", "brackets": "[SEP", "punctuation": "=-=",
+	}
+	for name, unit := range texts {
+		text := strings.Repeat(unit, (1<<20)/len(unit))
+		for model, tok := range map[string]Tokenizer{"bert": bert, "gpt2": gpt2} {
+			start := time.Now()
+			ids := tok.Encode(text, EncodeOptions{ParseSpecial: true})
+			took := time.Since(start)
+			if took > 8*time.Second {
+				t.Errorf("%s, %s: %v", model, name, took)
+			}
+			if model == "gpt2" && tok.Decode(ids, false) != validUTF8(text) {
+				t.Errorf("%s: the text does not come back", name)
+			}
+			t.Logf("%s, %s: %d ids in %v", model, name, len(ids), took)
+		}
+	}
+}
