@@ -454,22 +454,24 @@ func (x *expression) slice(open int) error {
 	if len(colons) == 0 {
 		return nil
 	}
-	if len(colons) == 2 {
-		step := x.source[x.tokens[colons[1]].to:x.tokens[end].from]
-		if s := strings.TrimSpace(step); s != "" && s != "-1" && s != "1" {
-			return fmt.Errorf("the slice step %s is not supported", quote(s))
+	if len(colons) > 1 {
+		step := strings.TrimSpace(x.source[x.tokens[colons[1]].to:x.tokens[end].from])
+		if step != "" && step != "-1" && step != "1" {
+			return fmt.Errorf("the slice step %s is not supported", quote(step))
 		}
-		colons = append(colons[:1:1], colons[1])
+		end = colons[1]
 	}
-	from := open
-	for _, to := range append(colons[:min(len(colons), 2):2], end)[:2] {
-		if to > from+1 {
-			x.put(from+1, guardPrefix+"bound(")
-			x.put(to, ")")
-		}
-		from = to
-	}
+	x.bound(open, colons[0])
+	x.bound(colons[0], end)
 	return nil
+}
+
+// bound puts a call around the tokens between two others.
+func (x *expression) bound(from, to int) {
+	if to > from+1 {
+		x.put(from+1, guardPrefix+"bound(")
+		x.put(to, ")")
+	}
 }
 
 // text puts the expression together again.
