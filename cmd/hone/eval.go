@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -16,11 +17,11 @@ func init() { register(evalCommand) }
 
 // evalFlags are the settings of `hone eval`.
 type evalFlags struct {
-	ppl, cosine, protocol, parent string
-	ctx, windows                  int
-	threads                       *int
-	weights                       *weightsFlag
-	json                          *bool
+	ppl, ids, cosine, protocol, parent string
+	ctx, windows                       int
+	threads                            *int
+	weights                            *weightsFlag
+	json                               *bool
 }
 
 func evalCommand() *cobra.Command {
@@ -41,6 +42,7 @@ compared by the cosines of its embeddings of the lines of a file (--cosine).`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&f.ppl, "ppl", "", "measure perplexity on the text in `FILE`")
+	cmd.Flags().StringVar(&f.ids, "ids", "", "measure perplexity on the windows of token ids in `FILE`, the evidence of hone up")
 	cmd.Flags().StringVar(&f.cosine, "cosine", "", "compare an encoder with --parent on the lines of `FILE`")
 	cmd.Flags().StringVar(&f.protocol, "protocol", eval.ProtocolWindows, "how the text is cut and scored: windows, or `llama.cpp` for its way")
 	cmd.Flags().StringVar(&f.parent, "parent", "", "compare with this `MODEL`, in the formats that it is stored in")
@@ -53,9 +55,15 @@ compared by the cosines of its embeddings of the lines of a file (--cosine).`,
 }
 
 func (f *evalFlags) run(cmd *cobra.Command, name string) error {
+	given := 0
+	for _, file := range []string{f.ppl, f.ids, f.cosine} {
+		if file != "" {
+			given++
+		}
+	}
 	switch {
-	case f.ppl == "" && f.cosine == "", f.ppl != "" && f.cosine != "":
-		return usagef("give --ppl FILE for a language model or --cosine FILE for an encoder")
+	case given != 1:
+		return usagef("give one of --ppl FILE (or --ids FILE) for a language model and --cosine FILE for an encoder")
 	case f.protocol != eval.ProtocolWindows && f.protocol != eval.ProtocolLlamaCpp:
 		names := []string{eval.ProtocolWindows, eval.ProtocolLlamaCpp}
 		return usagef("--protocol %q is not known%s; use %s", f.protocol, didYouMean(f.protocol, names), strings.Join(names, " or "))
@@ -98,7 +106,7 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 		m.File.Close()
 		return usagef("%s is an encoder and has no perplexity; compare it with its parent: --cosine FILE --parent MODEL", m.Path)
 	}
-	windows, tokens, err := f.cut(m)
+	windows, tokens, err := f.read(m)
 	if err != nil {
 		m.File.Close()
 		return err
@@ -126,6 +134,39 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 	}
 	r.Scored = r.Result.Tokens
 	return f.print(cmd, r)
+}
+
+// read finds the windows; tokens counts all that there is to read.
+func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err error) {
+	if f.ids == "" {
+		return f.cut(m)
+	}
+	b, err := os.ReadFile(f.ids)
+	if err != nil {
+		return nil, 0, err
+	}
+	var file struct {
+		Windows []struct {
+			From   int     `json:"from"`
+			Tokens []int32 `json:"tokens"`
+		} `json:"windows"`
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", f.ids, err)
+	}
+	if len(file.Windows) == 0 {
+		return nil, 0, fmt.Errorf("%s: no windows; want {\"windows\":[{\"from\":1,\"tokens\":[…]}]}", f.ids)
+	}
+	f.ctx, f.protocol = 0, "ids"
+	for _, w := range file.Windows {
+		windows = append(windows, eval.Window{Tokens: w.Tokens, From: w.From})
+		tokens += len(w.Tokens)
+		f.ctx = max(f.ctx, len(w.Tokens))
+	}
+	if f.windows > 0 {
+		windows = windows[:min(f.windows, len(windows))]
+	}
+	return windows, tokens, nil
 }
 
 // cut tokenizes the text and cuts it; tokens counts the whole text.

@@ -218,3 +218,62 @@ func TestRunRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestEvalIDs: windows of ids give what the same text gives.
+func TestEvalIDs(t *testing.T) {
+	c := goldenCases(t)[3]
+	file := t.TempDir() + "/ids"
+	b, err := json.Marshal(map[string]any{"windows": []any{map[string]any{"from": 1, "tokens": c.IDs}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var want float64
+	for _, v := range c.NLL {
+		want += v / float64(len(c.NLL))
+	}
+	var got struct {
+		NLL            float64
+		Tokens, Scored int
+	}
+	decode(t, &got, "eval", testdata.Models(t, smolLM2), "--ids", file, "--weights", "f32", "--json")
+	if math.Abs(got.NLL-want) > 1e-3 || got.Tokens != len(c.IDs) || got.Scored != len(c.NLL) {
+		t.Errorf("%+v, want NLL %v", got, want)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	got := inspection{shape: &shape{}}
+	decode(t, &got, "inspect", testdata.Models(t, smolLM2), "--weights", "int4-g128,head=int8-row", "--json")
+	if !got.Served || got.Kind != "gguf" || got.shape == nil || got.Architecture != "llama" || got.Parameters != 134515008 || got.Blocks != 30 ||
+		got.Context != 8192 || got.Vocab != 49152 || !got.Tied || got.KVPerToken["f32"] != 46080 {
+		t.Errorf("%+v %+v", got, got.shape)
+	}
+	// 210 matrices at 5 bits, the tied embedding at 8.5, norms at 32
+	if want := (106168320*5.0 + 28311552*8.5 + 35136*32) / 134515008; math.Abs(got.Stored-want) > 1e-9 {
+		t.Errorf("stored %v bits per weight, want %v", got.Stored, want)
+	}
+	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "does not divide 576 columns") {
+		t.Errorf("notes %q", got.Notes)
+	}
+	if v := got.Tokenizer; v == nil || v.Tokens != 49152 || !v.ChatTemplate || v.Error != "" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestInspectUnserved: files that are whole but not served are described, with the reason.
+func TestInspectUnserved(t *testing.T) {
+	for name, reason := range map[string]string{
+		"models/gpt-nano-sort-hf":                          `architecture "GPT2LMHeadModel" is not served`,
+		"models/stories260K-gguf/stories260K-Q2_K.gguf":    `no format "iq4_nl"`,
+		"tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf": `architecture "gpt2" is not served`,
+	} {
+		var got inspection
+		decode(t, &got, "inspect", testdata.Data(t, name), "--json")
+		if got.Served || !strings.Contains(got.Reason, reason) {
+			t.Errorf("%s: served %v, %q", name, got.Served, got.Reason)
+		}
+	}
+}

@@ -14,9 +14,9 @@ import (
 
 // Memory is what this process may count on, in bytes.
 type Memory struct {
-	Available int64 // that can be taken without swapping: the machine's, or less where a control group allows less
-	Total     int64 // of the machine or of the control group
-	Limit     int64 // of the control group; 0: none
+	Available int64 `json:"available"` // that can be taken without swapping: the machine's, or less where a control group allows less
+	Total     int64 `json:"total"`     // of the machine or of the control group
+	Limit     int64 `json:"limit"`     // of the control group; 0: none
 }
 
 // ReadMemory reads /proc and the control groups (both versions). ok is false where there are none to read, as on other

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hone/checkpoint"
+	"hone/model"
+	"hone/nn"
+	"hone/quant"
+	"hone/tokenizer"
+)
+
+func init() { register(inspectCommand) }
+
+// inspection is what `hone inspect --json` prints. What is not known of a file is left out.
+type inspection struct {
+	Path    string  `json:"path"`
+	Kind    string  `json:"kind"` // gguf, safetensors, hf
+	Tensors []tally `json:"tensors"`
+	Bytes   int64   `json:"tensor_bytes"`
+
+	Served bool   `json:"served"`
+	Reason string `json:"reason,omitempty"` // why it is not served
+
+	*shape
+	Tokenizer *vocabulary `json:"tokenizer,omitempty"`
+}
+
+// tally sums up the tensors of one number format.
+type tally struct {
+	Format  string  `json:"format"`
+	Tensors int     `json:"tensors"`
+	Values  int64   `json:"values"`
+	Bytes   int64   `json:"bytes"`
+	Bits    float64 `json:"bits_per_weight"`
+}
+
+// shape is what the program of a served model says.
+type shape struct {
+	Architecture  string           `json:"architecture"`
+	Encoder       bool             `json:"encoder"`
+	Parameters    int64            `json:"parameters"`
+	Blocks        int              `json:"blocks"`
+	Width         int              `json:"width"`
+	Vocab         int              `json:"vocab,omitempty"`
+	Context       int              `json:"context"`
+	Tied          bool             `json:"tied_head"`
+	Stored        float64          `json:"stored_bits_per_weight"` // embedding, head, norms and scales included
+	Weights       string           `json:"weights"`                // formats that the figures below are for
+	Runs          []tally          `json:"runs"`                   // how the weights would stand in memory
+	BitsPerWeight float64          `json:"bits_per_weight"`
+	WeightBytes   int64            `json:"weight_bytes"`
+	LoadingBytes  int64            `json:"loading_bytes"` // most while loading
+	KVPerToken    map[string]int64 `json:"kv_bytes_per_token,omitempty"`
+	Notes         []string         `json:"notes,omitempty"`
+}
+
+// vocabulary is what is known of a tokenizer.
+type vocabulary struct {
+	Tokens       int     `json:"tokens,omitempty"`
+	BOS          *int32  `json:"bos,omitempty"`
+	EOS          []int32 `json:"eos,omitempty"`
+	ChatTemplate bool    `json:"chat_template"`
+	Error        string  `json:"error,omitempty"`
+}
+
+func inspectCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "inspect MODEL",
+		Short:   "Show what a model file holds and what running it takes",
+		GroupID: groupJudge,
+		Long: `Read a model file through, check it, and show its architecture, tensors, effective bits per weight (embedding,
+head and scales included), what would run in which format and memory, or why it is not served.`,
+		Example: `  hone inspect model.gguf
+  hone inspect model.gguf --weights q4 --json`,
+		Args: takes(1, 1),
+	}
+	weights := addWeights(cmd)
+	asJSON := addJSON(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := locate(args[0])
+		if err != nil {
+			return err
+		}
+		i, err := inspect(path, weights)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(cmd, i)
+		}
+		return i.print(cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// inspect reads a file through. A whole file that is not served is no error.
+func inspect(path string, w *weightsFlag) (*inspection, error) {
+	file, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	i := &inspection{Path: path, Kind: file.Kind()}
+	if i.Tensors, err = tensors(file); err != nil {
+		return nil, err
+	}
+	for _, t := range i.Tensors {
+		i.Bytes += t.Bytes
+	}
+	m, err := model.Open(path)
+	if err != nil {
+		i.Reason = err.Error()
+		if tok, err := openTokenizer(path); err == nil {
+			i.Tokenizer = vocabularyOf(words{tok: tok})
+		}
+		return i, nil
+	}
+	defer m.File.Close()
+	i.Tokenizer = vocabularyOf(<-readTokenizer(m))
+	if i.shape, err = shapeOf(m, w); err != nil {
+		i.Reason = err.Error()
+	}
+	i.Served = err == nil
+	return i, nil
+}
+
+// tensors reads every tensor, which checks it, and sums up by format.
+func tensors(file checkpoint.File) ([]tally, error) {
+	sums := map[string]*tally{}
+	for _, name := range file.Names() {
+		info, _ := file.Info(name)
+		if err := readTensor(file, name, info); err != nil {
+			return nil, err
+		}
+		t := sums[info.Format]
+		if t == nil {
+			t = &tally{Format: info.Format}
+			sums[info.Format] = t
+		}
+		t.Tensors, t.Values, t.Bytes = t.Tensors+1, t.Values+int64(info.Elements()), t.Bytes+info.Bytes
+	}
+	for _, t := range sums {
+		t.Bits = 8 * float64(t.Bytes) / float64(max(t.Values, 1))
+	}
+	return sorted(sums), nil
+}
+
+func readTensor(file checkpoint.File, name string, info checkpoint.Info) error {
+	if _, err := quant.Lookup(info.Format); err != nil {
+		return nil // listed by name; a model that needs it is not served
+	}
+	if len(info.Shape) == 2 {
+		_, err := file.Matrix(name)
+		return err
+	}
+	_, err := file.Vector(name)
+	return err
+}
+
+func sorted(sums map[string]*tally) []tally {
+	out := []tally{}
+	for _, t := range sums {
+		out = append(out, *t)
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a].Bytes > out[b].Bytes })
+	return out
+}
+
+func vocabularyOf(w words) *vocabulary {
+	if w.err != nil {
+		return &vocabulary{Error: w.err.Error()}
+	}
+	v := &vocabulary{Tokens: w.tok.VocabSize(), EOS: w.tok.EOS(), ChatTemplate: w.template != nil}
+	if w.template == nil {
+		t, err := tokenizer.TemplateOf(w.tok)
+		v.ChatTemplate = err == nil && t != nil
+	}
+	if id, ok := w.tok.BOS(); ok {
+		v.BOS = &id
+	}
+	return v
+}
+
+func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
+	stored, err := m.Plan(model.Weights{})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := m.Plan(w.Weights)
+	if err != nil {
+		return nil, err
+	}
+	p := m.Design.Program
+	s := &shape{
+		Architecture: m.Arch, Encoder: m.Encoder(), Parameters: plan.Values(), Blocks: len(p.Blocks), Width: p.Width(p.Hidden),
+		Context: m.Design.Context, Tied: m.Design.Tied, Stored: stored.BitsPerWeight(), Weights: w.String(),
+		BitsPerWeight: plan.BitsPerWeight(), WeightBytes: plan.Weights(), LoadingBytes: plan.Loading(), Notes: plan.Notes(),
+	}
+	sums := map[string]*tally{}
+	for _, u := range plan.Uses {
+		t := sums[u.Format]
+		if t == nil {
+			t = &tally{Format: u.Format}
+			sums[u.Format] = t
+		}
+		t.Tensors, t.Values, t.Bytes = t.Tensors+1, t.Values+u.Values(), t.Bytes+u.Packed+u.Table
+		t.Bits += u.Bits * float64(u.Values())
+	}
+	for _, t := range sums {
+		t.Bits /= float64(t.Values)
+	}
+	s.Runs = sorted(sums)
+	if !m.Encoder() {
+		s.Vocab = p.Head.Vocab
+		s.KVPerToken = map[string]int64{}
+		for _, kind := range kvTypes {
+			s.KVPerToken[kind] = p.KVBlockBytes(kind) / nn.BlockTokens
+		}
+	}
+	return s, nil
+}
+
+func (i *inspection) print(w io.Writer) error {
+	rows := [][]string{{"file", i.Path + " (" + i.Kind + ")"}}
+	if s := i.shape; s != nil {
+		rows = append(rows, s.rows()...)
+	} else {
+		rows = append(rows, []string{"not served", i.Reason})
+	}
+	rows = append(rows, i.Tokenizer.rows()...)
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if err := table(w, tallies("STORED AS", i.Tensors)); err != nil || i.shape == nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if err := table(w, tallies("RUNS AS", i.Runs)); err != nil {
+		return err
+	}
+	for _, note := range i.Notes {
+		fmt.Fprintln(w, "note:", note)
+	}
+	return nil
+}
+
+func (s *shape) rows() [][]string {
+	kind := "language model"
+	if s.Encoder {
+		kind = "encoder"
+	}
+	rows := [][]string{
+		{"architecture", fmt.Sprintf("%s, %s", s.Architecture, kind)},
+		{"parameters", fmt.Sprintf("%.1f million in %d blocks of width %d", float64(s.Parameters)/1e6, s.Blocks, s.Width)},
+		{"context", fmt.Sprintf("%d tokens", s.Context)},
+		{"stored", fmt.Sprintf("%.3f bits per weight", s.Stored)},
+		{"weights", fmt.Sprintf("%s: %.3f bits per weight, %s in memory, at most %s while loading", s.Weights, s.BitsPerWeight, bytesText(s.WeightBytes), bytesText(s.LoadingBytes))},
+	}
+	if len(s.KVPerToken) > 0 {
+		var parts []string
+		for _, kind := range kvTypes {
+			parts = append(parts, fmt.Sprintf("%s %s", kind, bytesText(s.KVPerToken[kind])))
+		}
+		rows = append(rows, []string{"KV cache", strings.Join(parts, ", ") + " a token"})
+	}
+	return rows
+}
+
+func (v *vocabulary) rows() [][]string {
+	switch {
+	case v == nil:
+		return nil
+	case v.Error != "":
+		return [][]string{{"tokenizer", v.Error}}
+	}
+	template := "no"
+	if v.ChatTemplate {
+		template = "yes"
+	}
+	return [][]string{{"tokenizer", fmt.Sprintf("%d tokens, ends with %v", v.Tokens, v.EOS)}, {"chat template", template}}
+}
+
+func tallies(title string, list []tally) [][]string {
+	rows := [][]string{{title, "TENSORS", "VALUES", "BYTES", "BITS"}}
+	for _, t := range list {
+		rows = append(rows, []string{t.Format, fmt.Sprint(t.Tensors), fmt.Sprint(t.Values), bytesText(t.Bytes), fmt.Sprintf("%.3f", t.Bits)})
+	}
+	return rows
+}
