@@ -20,7 +20,7 @@ const (
 	weightsName = "model.safetensors"
 	indexName   = "model.safetensors.index.json"
 
-	maxConfig = 1 << 20
+	maxConfig = 3 << 18
 	maxIndex  = 64 << 20
 	maxShards = 4096
 )
