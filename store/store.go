@@ -170,6 +170,22 @@ func CheckName(name string) error {
 	return nil
 }
 
+// SafeName makes a valid name of any text, such as a file's name: lower case, '-' for what is not allowed, cut to fit.
+// Different texts may become one name.
+func SafeName(text string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	name = strings.Trim(name[:min(len(name), maxName)], "-._")
+	if CheckName(name) != nil {
+		name = strings.TrimSuffix("model-"+name[:min(len(name), maxName-len("model-"))], "-")
+	}
+	return name
+}
+
 // isDevice tells the names that Windows gives to devices, on every system: stores are copied between machines.
 func isDevice(name string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(name), ".")

@@ -183,6 +183,17 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestSafeName(t *testing.T) {
+	for text, want := range map[string]string{
+		"SmolLM2-135M.gguf-int4": "smollm2-135m.gguf-int4", "../..": "model", "": "model", "-rf /": "rf", "con": "model-con",
+		"Ünï": "n", "a b/c": "a-b-c", strings.Repeat("x", 300): strings.Repeat("x", 128), "trailing.": "trailing",
+	} {
+		if got := SafeName(text); got != want || CheckName(got) != nil {
+			t.Errorf("%q became %q, want %q (%v)", text, got, want, CheckName(got))
+		}
+	}
+}
+
 func TestPutFailureLeavesNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	stop := errors.New("stop")
