@@ -152,6 +152,7 @@ func errorLimit(m Matrix, i, j int, w float32) float64 {
 		return x/256 + 0x1p-134
 	case *intMatrix:
 		scale, _ := m.affine(i, j/m.Group())
+		scale = float32(math.Abs(float64(scale)))
 		lost := 0x1p-25 * float64(m.out) * float64(int(1)<<m.format.bits) // an f16 scale that became denormal
 		if m.format.search {
 			return x*0.5 + float64(scale)*0.5001 + lost
@@ -447,6 +448,18 @@ func TestResolve(t *testing.T) {
 		if err != nil || f.Name() != c.want || (note != "") != c.note {
 			t.Errorf("Resolve(%s, %d) = %v, %q, %v; want %s", c.name, c.cols, f, note, err, c.want)
 		}
+	}
+}
+
+func TestEncodeRefusesNaN(t *testing.T) {
+	f, _ := Lookup("int4-g32")
+	_, err := f.Encode(3, 32, func(dst []float32, i int) {
+		if clear(dst); i == 2 {
+			dst[7] = float32(math.NaN())
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "row 2, column 7") {
+		t.Errorf("a NaN weight was encoded: %v", err)
 	}
 }
 

@@ -51,17 +51,12 @@ func (h *half) Format() string   { return h.format.name }
 func (h *half) Dims() (int, int) { return h.rows, h.cols }
 func (h *half) Bytes() int64     { return 2 * int64(h.rows) * int64(h.cols) }
 
-// bits writes the raw values of row i.
-func (h *half) bits(dst []uint16, i int) {
-	src := h.data[i*h.stride : i*h.stride+2*h.cols]
-	for j := range dst[:h.cols] {
-		dst[j] = binary.LittleEndian.Uint16(src[2*j:])
-	}
-}
+// row is the file bytes of row i.
+func (h *half) row(i int) []byte { return h.data[i*h.stride : i*h.stride+2*h.cols] }
 
 func (h *half) ReadRow(dst []float32, i int) {
 	var buf [256]uint16
-	src := h.data[i*h.stride : i*h.stride+2*h.cols]
+	src := h.row(i)
 	for at := 0; at < h.cols; at += len(buf) {
 		n := min(len(buf), h.cols-at)
 		for j := range buf[:n] {

@@ -99,13 +99,8 @@ func (f intFormat) Encode(rows, cols int, readRow func(dst []float32, i int)) (M
 		return nil, fmt.Errorf("quant: %s: a group of %d does not divide %d columns; Resolve finds one that does", f.Name(), f.group, cols)
 	}
 	b := newIntBuilder(f, rows, cols)
-	row := make([]float32, cols)
-	for i := range rows {
-		readRow(row, i)
-		if j := firstNotFinite(row); j >= 0 {
-			return nil, fmt.Errorf("quant: %s: row %d, column %d holds %v, which has no code", f.Name(), i, j, row[j])
-		}
-		b.encodeRow(row, i)
+	if err := b.encode(readRow); err != nil {
+		return nil, err
 	}
 	return b.finish(), nil
 }

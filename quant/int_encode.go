@@ -1,9 +1,12 @@
 package quant
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"hone/kernel"
 )
@@ -13,7 +16,6 @@ import (
 type intBuilder struct {
 	m      *intMatrix
 	scales []float32
-	codes  []uint8 // one row, a byte each
 }
 
 func newIntBuilder(f intFormat, rows, cols int) *intBuilder {
@@ -23,10 +25,44 @@ func newIntBuilder(f intFormat, rows, cols int) *intBuilder {
 	if f.asym {
 		m.zeros = make([]uint8, rows*perRow)
 	}
-	return &intBuilder{m, make([]float32, rows*perRow), make([]uint8, cols)}
+	return &intBuilder{m, make([]float32, rows*perRow)}
 }
 
-func (b *intBuilder) encodeRow(row []float32, i int) {
+// encodeBatch is the number of weights that are read before their rows are rounded on all cores.
+const encodeBatch = 1 << 18
+
+// encode reads rows in order and rounds them in parallel.
+func (b *intBuilder) encode(readRow func(dst []float32, i int)) error {
+	cols := b.m.cols
+	batch := min(b.m.rows, max(1, encodeBatch/cols))
+	data, faults := make([]float32, batch*cols), make([]error, runtime.GOMAXPROCS(0))
+	for at := 0; at < b.m.rows; at += batch {
+		n := min(batch, b.m.rows-at)
+		for i := range n {
+			readRow(data[i*cols:(i+1)*cols], at+i)
+		}
+		var wait sync.WaitGroup
+		for w := range faults {
+			wait.Go(func() {
+				codes := make([]uint8, cols)
+				for i := w; i < n && faults[w] == nil; i += len(faults) {
+					faults[w] = b.encodeRow(data[i*cols:(i+1)*cols], codes, at+i)
+				}
+			})
+		}
+		wait.Wait()
+		if err := errors.Join(faults...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeRow rounds row i; codes is memory for one row.
+func (b *intBuilder) encodeRow(row []float32, codes []uint8, i int) error {
+	if j := firstNotFinite(row); j >= 0 {
+		return fmt.Errorf("quant: %s: row %d, column %d holds %v, which has no code", b.m.Format(), i, j, row[j])
+	}
 	f, width := b.m.format, b.m.Group()
 	for g := range b.m.perRow {
 		part := row[g*width : (g+1)*width]
@@ -35,9 +71,10 @@ func (b *intBuilder) encodeRow(row []float32, i int) {
 		if f.asym {
 			b.m.zeros[i*b.m.perRow+g] = uint8(zero)
 		}
-		f.round(b.codes[g*width:(g+1)*width], part, scale, zero)
+		f.round(codes[g*width:(g+1)*width], part, scale, zero)
 	}
-	b.setCodes(b.codes, i)
+	b.setCodes(codes, i)
+	return nil
 }
 
 // setCodes stores a row's codes.
@@ -161,12 +198,12 @@ func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []f
 		return nil, fmt.Errorf("quant: NewInt: no %s matrix of %d x %d can be made of codes", format, rows, cols)
 	}
 	b := newIntBuilder(f, rows, cols)
-	zeros := make([]uint8, b.m.perRow)
+	codes, zeros := make([]uint8, cols), make([]uint8, b.m.perRow)
 	for i := range rows {
-		if err := readRow(b.codes, b.scales[i*b.m.perRow:(i+1)*b.m.perRow], zeros, i); err != nil {
+		if err := readRow(codes, b.scales[i*b.m.perRow:(i+1)*b.m.perRow], zeros, i); err != nil {
 			return nil, err
 		}
-		for j, c := range b.codes {
+		for j, c := range codes {
 			if int(c) >= 1<<f.bits {
 				return nil, fmt.Errorf("quant: NewInt: %s: row %d, column %d has code %d", format, i, j, c)
 			}
@@ -174,7 +211,7 @@ func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []f
 		if f.asym {
 			copy(b.m.zeros[i*b.m.perRow:], zeros)
 		}
-		b.setCodes(b.codes, i)
+		b.setCodes(codes, i)
 	}
 	m := b.finish()
 	return m, m.check()

@@ -8,17 +8,24 @@ func init() {
 	}
 }
 
-// searchSteps are the shrink factors tried, in 1/64: the plain grid's range times 64/64 down to 40/64.
-const searchFrom, searchTo, searchUnit = 40, 68, 64
+// The factors on the plain grid's range that are tried, in 1/64.
+const searchFrom, searchTo, searchStep, searchUnit = 40, 68, 2, 64
 
-// searchGrid tries ranges narrower than the plain one and keeps the one with the least squared error.
+// searchGrid tries ranges wider and narrower than the plain one and keeps the one with the least squared error. Symmetric codes
+// reach one step further down than up, so a negative scale is tried as well: it gives the longer side to the larger weights.
 func (f intFormat) searchGrid(x []float32, low, high float32) (scale float32, zero int) {
 	best := float32(-1)
-	for k := searchTo; k >= searchFrom; k-- {
+	for k := searchTo; k >= searchFrom; k -= searchStep {
 		shrink := float32(k) / searchUnit
 		s, z := f.grid(low*shrink, high*shrink)
-		if e := f.squaredError(x, s, z); best < 0 || e < best {
-			best, scale, zero = e, s, z
+		for range 2 {
+			if e := f.squaredError(x, s, z); best < 0 || e < best {
+				best, scale, zero = e, s, z
+			}
+			if f.asym {
+				break
+			}
+			s = -s
 		}
 	}
 	return scale, zero

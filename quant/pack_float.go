@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"hone/kernel"
@@ -17,15 +18,28 @@ func packF32(m Matrix, rows, cols int, pool *kernel.Pool) *f32Panels {
 	b := alignedBytes(4 * tiles * RowTile * cols)
 	p := &f32Panels{cols, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)}
 	pool.Run(tiles, tileTask(func(tile int) {
-		row, dst := make([]float32, cols), p.tile(tile)
-		for r := range min(RowTile, rows-tile*RowTile) {
-			m.ReadRow(row, tile*RowTile+r)
-			for c, v := range row {
-				dst[c*RowTile+r] = v
-			}
+		n := min(RowTile, rows-tile*RowTile)
+		rowsData := make([]float32, n*cols)
+		for r := range n {
+			m.ReadRow(rowsData[r*cols:(r+1)*cols], tile*RowTile+r)
 		}
+		transposeTile(p.tile(tile), rowsData, n, cols)
 	}))
 	return p
+}
+
+// transposeTile writes n rows as [cols][32], in blocks of columns that stay in the first-level cache.
+func transposeTile(dst, rows []float32, n, cols int) {
+	const block = 64
+	for c0 := 0; c0 < cols; c0 += block {
+		for r := range n {
+			src := rows[r*cols+c0 : r*cols+min(c0+block, cols)]
+			out := dst[c0*RowTile+r:]
+			for c, v := range src {
+				out[c*RowTile] = v
+			}
+		}
+	}
 }
 
 func (p *f32Panels) tile(i int) []float32 {
@@ -62,20 +76,27 @@ func packBF16(m Matrix, rows, cols int, pool *kernel.Pool) *bf16Panels {
 	tiles, width := tileCount(rows), (cols+1)&^1
 	p := &bf16Panels{cols, width, kernel.BF16Dot(), halves(alignedBytes(2 * tiles * RowTile * width))}
 	pool.Run(tiles, tileTask(func(tile int) {
-		row, bits, dst := make([]float32, cols), make([]uint16, width), p.tile(tile)
+		row, raw := make([]float32, cols), make([]byte, 2*width)
 		for r := range min(RowTile, rows-tile*RowTile) {
-			if h, ok := m.(*half); ok {
-				h.bits(bits, tile*RowTile+r)
+			src := raw
+			if h, ok := m.(*half); ok && cols == width {
+				src = h.row(tile*RowTile + r)
 			} else {
 				m.ReadRow(row, tile*RowTile+r)
-				kernel.F32ToBF16(bits[:cols], row)
+				kernel.F32ToBF16(halves(raw)[:cols], row)
 			}
-			for c := 0; c < width; c += 2 {
-				dst[c*RowTile+2*r], dst[c*RowTile+2*r+1] = bits[c], bits[c+1]
-			}
+			p.putRow(p.tile(tile)[2*r:], src)
 		}
 	}))
 	return p
+}
+
+// putRow scatters the pairs of a row.
+func (p *bf16Panels) putRow(dst []uint16, src []byte) {
+	for at := 0; at+3 < len(src); at += 4 {
+		pair := dst[at/2*RowTile:][:2]
+		pair[0], pair[1] = binary.LittleEndian.Uint16(src[at:]), binary.LittleEndian.Uint16(src[at+2:])
+	}
 }
 
 func (p *bf16Panels) tile(i int) []uint16 {
