@@ -97,5 +97,5 @@ func blend(est *float64, x float64) {
 		*est = x
 		return
 	}
-	*est += paceBlend * (min(x, 4**est) - *est)
+	*est += paceBlend * (min(x, 2**est) - *est)
 }

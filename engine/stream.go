@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -135,6 +136,12 @@ type Result struct {
 // Collect reads the stream to its end and returns the choices in order. When ctx ends first the request is closed.
 func (s *Stream) Collect(ctx context.Context) ([]Result, error) {
 	out := make([]Result, len(s.pending))
+	text := make([]strings.Builder, len(out))
+	defer func() {
+		for i := range out {
+			out[i].Text = text[i].String()
+		}
+	}()
 	for {
 		e, err := s.Recv(ctx)
 		if err == io.EOF {
@@ -147,7 +154,7 @@ func (s *Stream) Collect(ctx context.Context) ([]Result, error) {
 		r := &out[e.Choice]
 		r.Tokens = append(r.Tokens, e.Tokens...)
 		r.Logprobs = append(r.Logprobs, e.Logprobs...)
-		r.Text += e.Text
+		text[e.Choice].WriteString(e.Text)
 		r.Finish, r.StopText, r.Err, r.Usage, r.Timings = e.Finish, e.StopText, e.Err, e.Usage, e.Timings
 	}
 }
