@@ -46,3 +46,14 @@ func BenchmarkTemplate(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLoadJSON builds the same tokenizer from tokenizer.json.
+func BenchmarkLoadJSON(b *testing.B) {
+	file, config := smolLM2(b).ToJSON()
+	b.SetBytes(int64(len(file)))
+	for b.Loop() {
+		if _, err := FromJSON(file, config); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

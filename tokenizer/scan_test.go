@@ -54,7 +54,7 @@ func TestScanners(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
-			for range 20000 {
+			for range 4000 {
 				text := randomText(r)
 				got, want := scanAll(c.scan, text), splitAll(c.steps, text)
 				if text != "" && !slices.Equal(got, want) {
@@ -62,6 +62,23 @@ func TestScanners(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSlowPattern: a pattern from a file that takes exponential time ends all the same, and no text is lost.
+func TestSlowPattern(t *testing.T) {
+	m, err := newRegexMatcher("(a+)+$")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.re.MatchTimeout = regexMatchTimeout / 20
+	text := strings.Repeat("a", 60) + "!"
+	start := time.Now()
+	if got := strings.Join(patternSplit{m, isolated, false}.split(nil, text), ""); got != text {
+		t.Errorf("got %q", got)
+	}
+	if d := time.Since(start); d > regexMatchTimeout {
+		t.Errorf("took %v", d)
 	}
 }
 
