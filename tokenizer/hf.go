@@ -94,8 +94,9 @@ func readModel(s *source, m *hfModel) error {
 	if s.modelType != "BPE" && s.modelType != "WordPiece" {
 		return &UnsupportedError{"model", s.modelType, "BPE (byte-level) and WordPiece are supported"}
 	}
-	if err := json.Unmarshal(m.Vocab, &s.vocab); err != nil {
-		return fmt.Errorf("tokenizer: vocabulary: %w", err)
+	var err error
+	if s.vocab, err = parseVocab(m.Vocab); err != nil {
+		return err
 	}
 	if m.UnkToken != nil {
 		s.unk = *m.UnkToken
@@ -132,29 +133,10 @@ func readBPE(s *source, m *hfModel) error {
 		return &UnsupportedError{Kind: "setting of the BPE model", Name: unsupported}
 	}
 	s.ignoreMerges, s.fuseUnk = m.IgnoreMerges, m.FuseUnk
-	return readMerges(s, m.Merges)
-}
-
-// readMerges takes both forms of a merge: "a b" and ["a", "b"].
-func readMerges(s *source, raw json.RawMessage) error {
-	var lines []string
-	if json.Unmarshal(raw, &lines) == nil {
-		s.merges = len(lines)
-		s.merge = func(i int) (string, string, error) { return splitMerge(i, lines[i]) }
-		return nil
-	}
-	var pairs [][]string
-	if err := json.Unmarshal(raw, &pairs); err != nil {
-		return fmt.Errorf("tokenizer: merges: %w", err)
-	}
-	s.merges = len(pairs)
-	s.merge = func(i int) (string, string, error) {
-		if len(pairs[i]) != 2 {
-			return "", "", fmt.Errorf("tokenizer: merge %d has %d parts, want 2", i, len(pairs[i]))
-		}
-		return pairs[i][0], pairs[i][1], nil
-	}
-	return nil
+	merges, err := parseMerges(m.Merges)
+	s.merges = len(merges)
+	s.merge = func(i int) (string, string, error) { return merges[i][0], merges[i][1], nil }
+	return err
 }
 
 // configToken is a token in tokenizer_config.json: a string, or an object with its content.
