@@ -247,3 +247,26 @@ func waitFor(t *testing.T, ok func() bool) {
 	}
 	t.Fatal("did not happen within 5 seconds")
 }
+
+// TestHistoryReachesTheDraw: penalties and draws see exactly the tokens so far.
+func TestHistoryReachesTheDraw(t *testing.T) {
+	e := start(t, newFakeModel(64), Options{Blocks: 64})
+	prompt, seed := fakePrompt(9, 33), uint64(3)
+	p := SamplingParams{RepetitionPenalty: 1.4, FrequencyPenalty: 0.5, PresencePenalty: 0.3}
+	tokens, row := slices.Clone(prompt), make([]float32, 50)
+	for range 40 {
+		fakeLogits(row, fakeHash(tokens))
+		ids, _ := plainDraw(&draw{params: &p, tokens: tokens, prompt: len(prompt)}, row)
+		tokens = append(tokens, int32(ids[0]))
+	}
+	if r := collect(t, submit(t, e, Request{Prompt: prompt, MaxTokens: 40, Sampling: p}))[0]; !slices.Equal(r.Tokens, tokens[len(prompt):]) {
+		t.Errorf("penalized: %v, want %v", r.Tokens, tokens[len(prompt):])
+	}
+	// A request that goes on where another stopped draws the same tokens.
+	p = SamplingParams{Temperature: 1, Seed: &seed}
+	whole := collect(t, submit(t, e, Request{Prompt: prompt, MaxTokens: 40, Sampling: p}))[0].Tokens
+	later := collect(t, submit(t, e, Request{Prompt: slices.Concat(prompt, whole[:15]), MaxTokens: 25, Sampling: p}))[0].Tokens
+	if !slices.Equal(later, whole[15:]) {
+		t.Errorf("continued: %v, want %v", later, whole[15:])
+	}
+}
