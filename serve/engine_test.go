@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -182,22 +180,7 @@ func BenchmarkStreams32(b *testing.B) {
 	const streams, tokens = 32, 200
 	e := newEngine(b, newHashModel(2048))
 	base, _ := start(b, realServer(b, e))
-	address, _ := url.Parse(base)
-	body := fmt.Sprintf(`{"model":"tiny","prompt":"a","max_tokens":%d,"ignore_eos":true,"stream":true}`, tokens)
-	request := fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	overHTTP := func() error {
-		c, err := net.Dial("tcp", address.Host)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		io.WriteString(c, request)
-		got, err := io.ReadAll(c)
-		if err == nil && !bytes.Contains(got, []byte("[DONE]")) {
-			err = errors.New("a stream is not whole")
-		}
-		return err
-	}
+	overHTTP := func() error { return streamOverTCP(base, 0, tokens) }
 	direct := func() error {
 		s, err := e.Submit(context.Background(), engine.Request{Prompt: []int32{256, 'a'}, N: 1, MaxTokens: tokens, IgnoreEOS: true, Sampling: engine.SamplingParams{Temperature: 1}})
 		if err == nil {
@@ -224,4 +207,24 @@ func BenchmarkStreams32(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams*tokens), "ns/token")
 		})
 	}
+}
+
+// streamOverTCP runs one stream with as little work at the client's end as can be.
+func streamOverTCP(base string, i, tokens int) error {
+	prompt, _ := json.Marshal(promptIDs(i))
+	if i == 0 {
+		prompt = []byte(`"a"`)
+	}
+	body := fmt.Sprintf(`{"model":"tiny","prompt":%s,"max_tokens":%d,"ignore_eos":true,"stream":true,"temperature":0}`, prompt, tokens)
+	c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	got, err := io.ReadAll(c)
+	if err == nil && !bytes.Contains(got, []byte("[DONE]")) {
+		err = fmt.Errorf("a stream is not whole: %.200s", got)
+	}
+	return err
 }

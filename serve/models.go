@@ -10,8 +10,8 @@ func init() {
 	register(endpoint{pattern: "GET /v1/models/{model}", serve: (*Server).serveModel})
 }
 
-// model is OpenAI's model object with vLLM's max_model_len.
-type model struct {
+// modelInfo is OpenAI's model object with vLLM's max_model_len.
+type modelInfo struct {
 	ID          string `json:"id"`
 	Object      string `json:"object"`
 	Created     int64  `json:"created"`
@@ -21,8 +21,8 @@ type model struct {
 
 func (s *Server) serveModels(x *exchange) error {
 	list := struct {
-		Object string  `json:"object"`
-		Data   []model `json:"data"`
+		Object string      `json:"object"`
+		Data   []modelInfo `json:"data"`
 	}{Object: "list"}
 	for _, name := range s.config.Models {
 		list.Data = append(list.Data, s.model(name))
@@ -37,8 +37,8 @@ func (s *Server) serveModel(x *exchange) error {
 	return x.json(http.StatusOK, s.model(x.rest))
 }
 
-func (s *Server) model(name string) model {
-	return model{ID: name, Object: "model", Created: s.config.Created.Unix(), OwnedBy: s.config.Owner, MaxModelLen: s.config.Context}
+func (s *Server) model(name string) modelInfo {
+	return modelInfo{ID: name, Object: "model", Created: s.config.Created.Unix(), OwnedBy: s.config.Owner, MaxModelLen: s.config.Context}
 }
 
 // checkModel refuses a request for a model that is not served here: another one must not answer in its name.
