@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"path/filepath"
 	"testing"
 
 	"hone/internal/testdata"
@@ -45,6 +46,22 @@ func BenchmarkMatricesF32(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		}
+	}
+}
+
+// BenchmarkReadPacked is what loading a saved variant takes before packing.
+func BenchmarkReadPacked(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "m")
+	m := patternMatrix(b, "int4-g32", 2048, 2048)
+	if err := WriteHF(dir, WriteSpec{Weights: []Weight{{Name: "a.weight", Matrix: m}}}); err != nil {
+		b.Fatal(err)
+	}
+	f := mustOpen(b, dir)
+	b.SetBytes(m.Bytes())
+	for b.Loop() {
+		if _, err := f.Matrix("a.weight"); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

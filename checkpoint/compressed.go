@@ -306,8 +306,11 @@ func (w *packedWeight) readCodes(dst []uint8, i int) {
 	case w.bits == 8:
 		copy(dst, row)
 	default:
-		for j := range dst {
-			dst[j] = row[j/2] >> (4 * (j & 1)) & 15
+		for k, b := range row[:len(dst)/2] {
+			dst[2*k], dst[2*k+1] = b&15, b>>4
+		}
+		if n := len(dst); n%2 == 1 {
+			dst[n-1] = row[n/2] & 15
 		}
 	}
 }

@@ -215,6 +215,13 @@ func sameMatrix(t *testing.T, got, want quant.Matrix) {
 	}
 }
 
+// Rows of odd width end in half a byte.
+func TestOddWidth(t *testing.T) {
+	m := patternMatrix(t, "int4-row-asym", 3, 37)
+	got, _ := writeAndRead(t, WriteSpec{Weights: []Weight{{Name: "a.weight", Matrix: m}}}, "a.weight")
+	sameMatrix(t, got, m)
+}
+
 // The types of GGUF whose zero is a code are integer groups too: no second rounding on the way into the other layout.
 func TestWriteHFFromGGUFBlocks(t *testing.T) {
 	data := make([]byte, 5*2*34)
