@@ -84,12 +84,14 @@ func (b *intBuilder) setCodes(codes []uint8, i int) {
 		copy(dst, codes)
 		return
 	}
-	for j, c := range codes {
-		if j%32 < 16 {
-			dst[j/32*16+j%16] |= c
-		} else {
-			dst[j/32*16+j%16] |= c << 4
+	for len(codes) >= 32 {
+		for j, c := range codes[:16] {
+			dst[j] = c | codes[j+16]<<4
 		}
+		codes, dst = codes[32:], dst[16:]
+	}
+	for j, c := range codes { // the last block may be short
+		dst[j%16] |= c << (j / 16 * 4)
 	}
 }
 
@@ -203,10 +205,8 @@ func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []f
 		if err := readRow(codes, b.scales[i*b.m.perRow:(i+1)*b.m.perRow], zeros, i); err != nil {
 			return nil, err
 		}
-		for j, c := range codes {
-			if int(c) >= 1<<f.bits {
-				return nil, fmt.Errorf("quant: NewInt: %s: row %d, column %d has code %d", format, i, j, c)
-			}
+		if j := f.badCode(codes); j >= 0 {
+			return nil, fmt.Errorf("quant: NewInt: %s: row %d, column %d has code %d", format, i, j, codes[j])
 		}
 		if f.asym {
 			copy(b.m.zeros[i*b.m.perRow:], zeros)
@@ -215,4 +215,19 @@ func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []f
 	}
 	m := b.finish()
 	return m, m.check()
+}
+
+// badCode returns the column of the first code that the format's bits cannot hold, or -1.
+func (f intFormat) badCode(codes []uint8) int {
+	if f.bits == 8 {
+		return -1
+	}
+	all := uint8(0)
+	for _, c := range codes {
+		all |= c
+	}
+	if all>>f.bits == 0 {
+		return -1
+	}
+	return slices.IndexFunc(codes, func(c uint8) bool { return c>>f.bits != 0 })
 }
