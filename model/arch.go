@@ -29,6 +29,8 @@ type Design struct {
 	// RowOrder returns, for a matrix that GGUF stores with its rows in another order, the GGUF row of each canonical
 	// row; nil for all others.
 	RowOrder func(name string) []int
+	// HF is the model's config in Hugging Face's words, for saving a model that came from GGUF.
+	HF map[string]any
 	// Prefixes are tried before a canonical name in Hugging Face files.
 	Prefixes []string
 }

@@ -58,6 +58,13 @@ func designLlama(c *Config) (*Design, error) {
 	return &Design{
 		Program: b.Program(), Context: context, Tied: tied, GGUF: llamaGGUF,
 		RowOrder: func(name string) []int { return llamaRowOrder(name, attention) },
+		HF: map[string]any{
+			"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
+			"hidden_size": width, "intermediate_size": mlp, "num_hidden_layers": blocks, "num_attention_heads": heads,
+			"num_key_value_heads": attention.KVHeads, "head_dim": attention.Size, "vocab_size": vocab,
+			"max_position_embeddings": context, "rms_norm_eps": eps, "rope_theta": theta, "tie_word_embeddings": tied,
+			"attention_bias": attention.Bias, "mlp_bias": false,
+		},
 	}, nil
 }
 

@@ -175,6 +175,17 @@ func (m *Model) Vector(name string) ([]float32, error) {
 	return m.File.Vector(file)
 }
 
+// HFConfig is the model's config.json, made up from GGUF metadata where it came from there.
+func (m *Model) HFConfig() map[string]any {
+	if m.config.raw.HF != nil {
+		return m.config.raw.HF
+	}
+	return m.Design.HF
+}
+
+// Dir is the folder of the model's files.
+func (m *Model) Dir() string { return m.config.raw.Dir }
+
 // Encoder tells whether the model gives vectors rather than text.
 func (m *Model) Encoder() bool { return m.Design.Program.Head == nil }
 

@@ -33,22 +33,20 @@ func (x *Exec) stored(p Param) (quant.Matrix, error) {
 	return x.share(p, m)
 }
 
-func (x *Exec) convert(p Param) (quant.Matrix, error) {
-	m, err := x.src.Matrix(p.Name)
+// Convert fetches a matrix, checks its shape and encodes it in the format that formats wants for it; nil formats, or
+// "", keep the stored one.
+func Convert(src Source, p Param, formats func(Param) string) (quant.Matrix, error) {
+	m, err := src.Matrix(p.Name)
 	if err != nil {
 		return nil, err
 	}
 	if r, c := m.Dims(); r != p.Rows || c != p.Cols {
 		return nil, fmt.Errorf("nn: %s is [%d,%d], the model's config says [%d,%d]", p.Name, r, c, p.Rows, p.Cols)
 	}
-	if x.opt.Formats == nil {
+	if formats == nil || formats(p) == "" || formats(p) == m.Format() {
 		return m, nil
 	}
-	format := x.opt.Formats(p)
-	if format == "" || format == m.Format() {
-		return m, nil
-	}
-	f, _, err := quant.Resolve(format, p.Cols)
+	f, _, err := quant.Resolve(formats(p), p.Cols)
 	if err != nil {
 		return nil, fmt.Errorf("nn: %s: %w", p.Name, err)
 	}
@@ -143,7 +141,7 @@ func (c *conversions) get(x *Exec, p Param) (quant.Matrix, error) {
 	if ok {
 		return got.m, got.err
 	}
-	m, err := x.convert(p)
+	m, err := Convert(x.src, p, x.opt.Formats)
 	c.mu.Lock()
 	c.done[p.Name] = converted{m, err}
 	c.mu.Unlock()

@@ -1,0 +1,181 @@
+package recipe
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"hone/eval"
+	"hone/model"
+	"hone/nn"
+)
+
+// minWindows is how many windows a candidate is given before it may be given up.
+const minWindows = 4
+
+// candidate is a variant on its way through the comparison.
+type candidate struct {
+	weights model.Weights
+	plan    model.Plan
+	row     Row
+	exec    *nn.Exec
+}
+
+// candidates judges all candidates against the parent, as many at a time as the memory holds, then measures their speed.
+func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.Window) ([]Row, error) {
+	list, err := s.plan()
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for done := 0; done < len(list); {
+		group, err := s.loadGroup(list[done:], parent, done, len(list))
+		if err != nil {
+			return nil, err
+		}
+		if err := s.judge(ctx, parent, group, windows); err != nil {
+			return nil, err
+		}
+		for i := range group {
+			s.say("measuring speed", done+i, len(list))
+			if err := speed(ctx, &group[i].row, group[i].exec); err != nil {
+				return nil, err
+			}
+			group[i].exec = nil
+			rows = append(rows, group[i].row)
+		}
+		done += len(group)
+	}
+	return rows, nil
+}
+
+// plan parses the candidates and leaves out those whose matrices all come out as another's, as when a group of 128 does
+// not divide the rows.
+func (s *Spec) plan() ([]candidate, error) {
+	var list []candidate
+	seen := map[string]bool{}
+	for _, spec := range s.Candidates {
+		w, err := model.ParseWeights(spec)
+		if err != nil {
+			return nil, err
+		}
+		plan, err := s.Model.Plan(w)
+		if err != nil {
+			return nil, err
+		}
+		var key strings.Builder
+		for _, u := range plan.Uses {
+			fmt.Fprintf(&key, "%s,", u.Format)
+		}
+		if !seen[key.String()] {
+			seen[key.String()] = true
+			list = append(list, candidate{weights: w, plan: plan})
+		}
+	}
+	return list, nil
+}
+
+// loadGroup loads the first candidates that fit beside the parent, at least one.
+func (s *Spec) loadGroup(list []candidate, parent *nn.Exec, done, all int) ([]candidate, error) {
+	var group []candidate
+	m := parent.Memory()
+	used := m.Weights + m.KV + m.Activations
+	for _, c := range list {
+		need := c.plan.Loading() + c.plan.Activations(max(s.Tokens, 512)) + s.Model.Design.Program.KVBlockBytes("f32")*int64(s.blocks())
+		if len(group) > 0 && used+need > s.Memory {
+			break
+		}
+		s.say("rounding weights", done+len(group), all)
+		var err error
+		if c.exec, err = s.load(c.weights); err != nil {
+			return nil, err
+		}
+		if c.row, err = s.row(c.weights, c.exec); err != nil {
+			return nil, err
+		}
+		c.row.Note = strings.Join(c.plan.Notes(), "; ")
+		used += need
+		group = append(group, c)
+	}
+	return group, nil
+}
+
+// judge compares a group with the parent, window by window.
+func (s *Spec) judge(ctx context.Context, parent *nn.Exec, group []candidate, windows []eval.Window) error {
+	children := make([]eval.LM, len(group))
+	for i := range group {
+		children[i] = group[i].exec
+	}
+	opt := eval.Options{Workers: s.Pool.Workers(), Progress: func(p eval.Progress) { s.say("comparing with the parent", p.Window, p.Windows) }}
+	pairs, err := eval.Compare(ctx, parent, children, windows, func(_ int, p eval.Pairs) bool { return hopeless(p, s.Budget) }, opt)
+	if err != nil {
+		return err
+	}
+	for i := range group {
+		fill(&group[i].row, pairs[i], len(windows), s.Budget)
+	}
+	return nil
+}
+
+// hopeless: even the lower one-sided 95 % bound of the ratio misses the budget.
+func hopeless(p eval.Pairs, budget float64) bool {
+	if len(p) < minWindows {
+		return false
+	}
+	r := p.Summary().PPLRatio
+	return r.Value*r.Value/float64(r.Upper95) > budget // the bounds are symmetric in the logarithm
+}
+
+// fill writes the quality of a row. Inside the budget means that the upper bound of the ratio is inside on the half that
+// chooses and on the half that reports.
+func fill(r *Row, p eval.Pairs, asked int, budget float64) {
+	r.Windows = len(p)
+	all := p.Summary()
+	r.Quality = &all
+	choose, report := p.Halves()
+	if len(report) == 0 {
+		return
+	}
+	a, b := choose.Summary(), report.Summary()
+	r.Choose, r.Report = &a, &b
+	r.Inside = len(p) == asked && within(a, budget) && within(b, budget)
+}
+
+func within(c eval.Comparison, budget float64) bool { return float64(c.PPLRatio.Upper95) <= budget }
+
+// tie is the ratio of times below which two variants count as equally fast.
+const tie = 1.05
+
+// choose picks the fastest row inside the budget; among those within 5 % of it the one with the least divergence on the
+// half that chooses. -1: none fits.
+func choose(rows []Row) int {
+	fastest := -1
+	for i, r := range rows {
+		if r.Inside && (fastest < 0 || r.Seconds() < rows[fastest].Seconds()) {
+			fastest = i
+		}
+	}
+	best := fastest
+	for i, r := range rows {
+		if r.Inside && r.Seconds() <= tie*rows[fastest].Seconds() && r.Choose.KLD.Mean < rows[best].Choose.KLD.Mean {
+			best = i
+		}
+	}
+	return best
+}
+
+// Nearest lists the rows that miss the budget by least, best first.
+func (r *Result) Nearest(n int) []Row {
+	var rows []Row
+	for _, c := range r.Candidates {
+		if c.Quality != nil && !c.Inside {
+			rows = append(rows, c)
+		}
+	}
+	for i := range rows { // insertion sort: there are a dozen
+		for j := i; j > 0 && rows[j].Quality.PPLRatio.Value < rows[j-1].Quality.PPLRatio.Value; j-- {
+			rows[j], rows[j-1] = rows[j-1], rows[j]
+		}
+	}
+	return rows[:min(n, len(rows))]
+}

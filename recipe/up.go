@@ -1,0 +1,135 @@
+package recipe
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"hone/model"
+	"hone/store"
+)
+
+// evidenceFile stands beside a variant's weights: the windows that it was judged on.
+const evidenceFile = "evidence.json"
+
+// Outcome is a variant in the store with the search that led to it.
+type Outcome struct {
+	Result
+	Variant string `json:"variant"`          // its name in the store
+	Path    string `json:"path"`             // of its directory
+	Found   bool   `json:"found"`            // it was in the store already: nothing was measured now
+	IDs     string `json:"evidence_windows"` // for hone eval --ids
+}
+
+// BudgetError: no candidate is inside the budget. Nearest are those that miss it by least.
+type BudgetError struct {
+	Result  *Result
+	Nearest []Row
+}
+
+func (e *BudgetError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no variant is inside the budget ppl=%v", e.Result.Budget)
+	for _, r := range e.Nearest {
+		fmt.Fprintf(&b, "\n  %s: perplexity ratio %.4f, upper bound %.4f", r.Weights, r.Quality.PPLRatio.Value, float64(r.Quality.PPLRatio.Upper95))
+	}
+	b.WriteString("\nraise --budget, give a longer --data, or serve the model as it is with hone serve")
+	return b.String()
+}
+
+// Up finds the variant of a model for a budget in the store, or searches for it and saves it with its lineage.
+func Up(ctx context.Context, s *store.Store, spec Spec, version string) (*Outcome, error) {
+	spec.defaults()
+	digest, err := s.Digest(spec.Model.Path)
+	if err != nil {
+		return nil, err
+	}
+	key, dataDigest, err := spec.key(s)
+	if err != nil {
+		return nil, err
+	}
+	if e, ok, err := s.FindVariant(digest, key); err != nil {
+		return nil, err
+	} else if ok {
+		return found(e)
+	}
+	r, err := Search(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if r.Chosen == "" {
+		return nil, &BudgetError{r, r.Nearest(3)}
+	}
+	return spec.save(s, r, store.Lineage{HoneVersion: version, ParentDigest: digest, Parent: spec.Model.Path, Recipe: key,
+		DataDigest: dataDigest, Seeds: map[string]uint64{"sample": spec.Seed}})
+}
+
+// key names the search: an equal key on an equal parent leads to an equal variant.
+func (s *Spec) key(st *store.Store) (key, dataDigest string, err error) {
+	data := fmt.Sprintf("sampled:%d", s.Seed)
+	if s.Data != "" {
+		if dataDigest, err = st.Digest(s.Data); err != nil {
+			return "", "", err
+		}
+		data = dataDigest
+	}
+	return fmt.Sprintf("up ppl=%s data=%s windows=%dx%d candidates=%s", strconv.FormatFloat(s.Budget, 'g', -1, 64), data, s.Windows, s.Tokens,
+		strings.Join(s.Candidates, ";")), dataDigest, nil
+}
+
+func found(e store.Entry) (*Outcome, error) {
+	o := &Outcome{}
+	if err := json.Unmarshal(e.Lineage.Evidence, &o.Result); err != nil {
+		return nil, fmt.Errorf("%s: the lineage's evidence cannot be read: %w; remove the variant with hone rm", e.Name, err)
+	}
+	o.place(e)
+	o.Found = true
+	return o, nil
+}
+
+func (o *Outcome) place(e store.Entry) {
+	o.Variant, o.Path, o.IDs = e.Name, e.Path, filepath.Join(e.Path, evidenceFile)
+}
+
+// save writes the chosen variant to the store.
+func (s *Spec) save(st *store.Store, r *Result, l store.Lineage) (*Outcome, error) {
+	w, err := model.ParseWeights(r.Chosen)
+	if err != nil {
+		return nil, err
+	}
+	if l.Evidence, err = json.Marshal(r); err != nil {
+		return nil, err
+	}
+	if l.RecipeSteps, err = json.Marshal([]map[string]string{{"pass": "quantize", "method": "round to nearest", "weights": r.Chosen}}); err != nil {
+		return nil, err
+	}
+	s.say("saving "+r.Chosen, 0, 1)
+	e, err := st.Put(variantName(s.Model.Path, r.Chosen, l), func(dir string) error {
+		return Fill(dir, s.Model, w, map[string][]byte{evidenceFile: r.Evidence.JSON()})
+	}, l)
+	if err != nil {
+		return nil, err
+	}
+	o := &Outcome{Result: *r}
+	o.place(e)
+	return o, nil
+}
+
+// variantName is readable and differs between parents and searches.
+func variantName(path, weights string, l store.Lineage) string {
+	base := strings.TrimSuffix(filepath.Base(path), ".gguf")
+	linears, _, _ := strings.Cut(weights, ",")
+	sum := sha256.Sum256([]byte(l.ParentDigest + l.Recipe))
+	name := strings.ToLower(base + "-" + linears + "-" + hex.EncodeToString(sum[:3]))
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, name)
+}

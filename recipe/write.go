@@ -1,0 +1,87 @@
+package recipe
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"hone/checkpoint"
+	"hone/model"
+	"hone/nn"
+)
+
+// kept are files of a Hugging Face directory that a variant takes over as they are.
+var kept = []string{"generation_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja"}
+
+// Fill writes a variant of a model as a Hugging Face directory into dir, which exists: quantized weights in the
+// compressed-tensors layout, the tokenizer, and extra files by name. No value is rounded but by the wanted formats.
+func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte) error {
+	spec, err := variant(m, w, extra)
+	if err != nil {
+		return err
+	}
+	return checkpoint.FillHF(dir, spec)
+}
+
+// Write is Fill for a directory that does not exist yet; it appears whole or not at all.
+func Write(dir string, m *model.Model, w model.Weights, extra map[string][]byte) error {
+	spec, err := variant(m, w, extra)
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteHF(dir, spec)
+}
+
+func variant(m *model.Model, w model.Weights, extra map[string][]byte) (checkpoint.WriteSpec, error) {
+	spec := checkpoint.WriteSpec{Config: m.HFConfig(), Files: maps.Clone(extra)}
+	if spec.Files == nil {
+		spec.Files = map[string][]byte{}
+	}
+	if p := m.Design.Program.Pool; p != nil && !p.Normalize {
+		return spec, fmt.Errorf("%s: its vectors are not normalised, which a saved variant cannot say yet", m.Path)
+	}
+	if err := addFiles(spec.Files, m); err != nil {
+		return spec, err
+	}
+	formats := w.Formats(m.Design.Tied)
+	for _, p := range m.Design.Program.Params() {
+		weight, err := convert(m, p, formats)
+		if err != nil {
+			return spec, fmt.Errorf("%s: %w", m.Path, err)
+		}
+		spec.Weights = append(spec.Weights, weight)
+	}
+	return spec, nil
+}
+
+func convert(m *model.Model, p nn.Param, formats func(nn.Param) string) (checkpoint.Weight, error) {
+	if p.Vector {
+		values, err := m.Vector(p.Name)
+		return checkpoint.Weight{Name: p.Name, Values: values}, err
+	}
+	matrix, err := nn.Convert(m, p, formats)
+	return checkpoint.Weight{Name: p.Name, Matrix: matrix}, err
+}
+
+// addFiles adds the tokenizer and what else the parent's directory says about itself.
+func addFiles(files map[string][]byte, m *model.Model) error {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Path, err)
+	}
+	files["tokenizer.json"], files["tokenizer_config.json"] = tok.ToJSON()
+	if m.File.Kind() != "hf" {
+		return nil
+	}
+	for _, name := range kept {
+		b, err := os.ReadFile(filepath.Join(m.Dir(), name))
+		switch {
+		case err == nil:
+			files[name] = b
+		case !os.IsNotExist(err):
+			return err
+		}
+	}
+	return nil
+}
