@@ -145,4 +145,3 @@ func outcomeRow(r recipe.Row, chosen bool) []string {
 	}
 	return append(row, f(c.PPLRatio.Value, 4), f(float64(c.PPLRatio.SE), 4), f(float64(c.PPLRatio.Upper95), 4), f(c.KLD.Mean, 5), f(100*c.SameTop1, 1)+" %", mark)
 }
-
