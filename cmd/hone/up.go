@@ -21,6 +21,7 @@ type upFlags struct {
 	budget, data string
 	once         bool
 	seed         uint64
+	serving      *serving
 	threads      *int
 	json         *bool
 }
@@ -47,6 +48,7 @@ Without --data the text is sampled from the model itself, so that it works for e
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the sampled text")
 	f.threads = addThreads(cmd)
 	f.json = addJSON(cmd)
+	f.serving = addServing(cmd, f.threads, f.json)
 	return cmd
 }
 
@@ -64,7 +66,14 @@ func (f *upFlags) run(cmd *cobra.Command, name string) error {
 	} else {
 		err = printOutcome(cmd.OutOrStdout(), outcome)
 	}
-	return err
+	if err != nil || f.once {
+		return err
+	}
+	m, err := model.Open(outcome.Path)
+	if err != nil {
+		return err
+	}
+	return f.serving.run(cmd, m, model.Weights{})
 }
 
 // find runs the search, or finds its result in the store. Memory of the search is free again when it returns.
