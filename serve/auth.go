@@ -3,6 +3,7 @@ package serve
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -64,10 +65,16 @@ func (k keyring) authorize(r *http.Request) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// checkExposure refuses settings under which others on the network could use, or listen in on, the server.
+// checkExposure refuses settings under which others on the network could use, or listen in on, the server, and TLS files
+// that cannot be used.
 func checkExposure(c *Config) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("serve: TLS needs both a certificate and a key")
+	}
+	if c.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			return fmt.Errorf("serve: TLS certificate and key: %w", err)
+		}
 	}
 	loopback, err := isLoopback(c.Listen)
 	if err != nil {

@@ -81,6 +81,7 @@ func TestPrincipal(t *testing.T) {
 
 func TestExposure(t *testing.T) {
 	key := []string{testKey}
+	cert, secret, _ := certificate(t)
 	cases := []struct {
 		name string
 		c    Config
@@ -94,9 +95,11 @@ func TestExposure(t *testing.T) {
 		{"all addresses, IPv4", Config{Listen: "0.0.0.0:1"}, "API key"},
 		{"a name", Config{Listen: "localhost.example.com:1"}, "API key"},
 		{"key without TLS", Config{Listen: ":1", APIKeys: key}, "TLS"},
-		{"TLS without key", Config{Listen: ":1", TLSCert: "c", TLSKey: "k"}, "API key"},
-		{"half of TLS", Config{TLSCert: "c"}, "both"},
-		{"key and TLS", Config{Listen: ":1", APIKeys: key, TLSCert: "c", TLSKey: "k"}, ""},
+		{"TLS without key", Config{Listen: ":1", TLSCert: cert, TLSKey: secret}, "API key"},
+		{"half of TLS", Config{TLSCert: cert}, "both"},
+		{"a key for a certificate", Config{TLSCert: secret, TLSKey: secret}, "TLS"},
+		{"no such certificate", Config{TLSCert: "none.pem", TLSKey: secret}, "none.pem"},
+		{"key and TLS", Config{Listen: ":1", APIKeys: key, TLSCert: cert, TLSKey: secret}, ""},
 		{"meant", Config{Listen: ":1", InsecureHTTP: true}, ""},
 		{"no port", Config{Listen: "127.0.0.1"}, "HOST:PORT"},
 		{"short key", Config{APIKeys: []string{"short"}}, "shorter"},
