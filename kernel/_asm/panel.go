@@ -129,6 +129,10 @@ func (p panel) tile(n, disp, nv int) {
 // tileRows is the width of the tiles that a transposed A is packed to.
 const tileRows = 12
 
+// streamAhead is how many bytes ahead a panel of B is asked for where A has few rows, so that B comes from memory. It
+// reaches the right lines where the rows of B have no gaps.
+const streamAhead = 2048
+
 // unrolled takes four k at a time where the elements of a row of A are ks bytes apart: additions of addresses would
 // compete with the multiply-adds for execution ports.
 func (p panel) unrolled(ks, n, nv, disp int, k reg.GPVirtual, a []reg.GPVirtual, b reg.GPVirtual, acc func(r, j int) reg.Register) {
@@ -152,6 +156,11 @@ func (p panel) unrolled(ks, n, nv, disp int, k reg.GPVirtual, a []reg.GPVirtual,
 				return idx(b, p.ldb, uint8(u), d)
 			}
 		})
+	}
+	for d := 0; n < p.full && d < nv*p.bytes; d += 64 {
+		for u := range 4 {
+			p.PREFETCHT0(at(b, streamAhead+128*u+disp+d))
+		}
 	}
 	for _, t := range a {
 		p.ADDQ(operand.I32(int32(4*ks)), t)
