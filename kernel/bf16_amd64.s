@@ -34,6 +34,8 @@ tokens_1:
 	SHRQ   $0x01, BX
 
 pair_3:
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
 	VMOVDQU      (DX), Y1
 	VPSLLD       $0x10, Y1, Y0
 	VPAND        Y1, Y3, Y1
@@ -323,6 +325,8 @@ tokens_10:
 	SHRQ   $0x01, R8
 
 pair_12:
+	PREFETCHT0   4096(DI)
+	PREFETCHT0   4160(DI)
 	VMOVDQU64    (DI), Z2
 	VPSLLD       $0x10, Z2, Z0
 	VPANDD       Z2, Z3, Z2
@@ -477,6 +481,8 @@ tokens_13:
 	SHRQ   $0x01, SI
 
 pair_15:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
 	VMOVDQU64    (BX), Z2
 	VPSLLD       $0x10, Z2, Z0
 	VPANDD       Z2, Z3, Z2
@@ -571,6 +577,8 @@ tokens_16:
 	SHRQ   $0x01, SI
 
 pair_18:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
 	VMOVDQU64    (BX), Z2
 	VPSLLD       $0x10, Z2, Z0
 	VPANDD       Z2, Z3, Z2
@@ -771,6 +779,8 @@ tokens_25:
 	SHRQ   $0x01, R8
 
 pair_27:
+	PREFETCHT0   4096(DI)
+	PREFETCHT0   4160(DI)
 	VMOVDQU64    (DI), Z0
 	VMOVDQU64    64(DI), Z1
 	VPBROADCASTD (CX), Z2
@@ -1005,6 +1015,8 @@ tokens_28:
 	SHRQ   $0x01, SI
 
 pair_30:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
 	VMOVDQU64    (BX), Z0
 	VMOVDQU64    64(BX), Z1
 	VPBROADCASTD (CX), Z2
@@ -1137,6 +1149,8 @@ tokens_31:
 	SHRQ   $0x01, SI
 
 pair_33:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
 	VMOVDQU64    (BX), Z0
 	VMOVDQU64    64(BX), Z1
 	VPBROADCASTD (CX), Z2

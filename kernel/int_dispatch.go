@@ -63,6 +63,9 @@ func intBody(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y []fl
 	px, w, py := unsafe.SliceData(x), unsafe.SliceData(codes), unsafe.SliceData(y)
 	sums := (*float32)(unsafe.Pointer(unsafe.SliceData(scratch)))
 	groups, chunks, start, last, zeros := u.Groups(), u.Group/32, p.startAt(), p.last(tile), unsafe.SliceData(p.zeros(tile))
+	if u.Bits == 4 && u.Zero {
+		start = 12 // zero points come off in the kernel
+	}
 	switch four := u.Bits == 4; {
 	case u.PerToken:
 		int8TokenAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)

@@ -150,11 +150,3 @@ func (in *Input) rows(e Encoding, t int) []byte {
 func halves(b []byte) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
 }
-
-// alignedBytes is zeroed memory that begins on a cache line.
-func alignedBytes(n int) []byte {
-	const line = 64
-	b := make([]byte, n+line)
-	at := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (line - 1))
-	return b[at : at+n : at+n]
-}

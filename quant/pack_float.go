@@ -15,7 +15,7 @@ type f32Panels struct {
 
 func packF32(m Matrix, rows, cols int, pool *kernel.Pool) *f32Panels {
 	tiles := tileCount(rows)
-	b := alignedBytes(4 * tiles * RowTile * cols)
+	b := weightBytes(4 * tiles * RowTile * cols)
 	p := &f32Panels{cols, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)}
 	pool.Run(tiles, tileTask(func(tile int) {
 		n := min(RowTile, rows-tile*RowTile)
@@ -74,7 +74,7 @@ type bf16Panels struct {
 
 func packBF16(m Matrix, rows, cols int, pool *kernel.Pool) *bf16Panels {
 	tiles, width := tileCount(rows), (cols+1)&^1
-	p := &bf16Panels{cols, width, kernel.BF16Dot(), halves(alignedBytes(2 * tiles * RowTile * width))}
+	p := &bf16Panels{cols, width, kernel.BF16Dot(), halves(weightBytes(2 * tiles * RowTile * width))}
 	pool.Run(tiles, tileTask(func(tile int) {
 		row, raw := make([]float32, cols), make([]byte, 2*width)
 		for r := range min(RowTile, rows-tile*RowTile) {

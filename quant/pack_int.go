@@ -45,7 +45,7 @@ type intPanels struct {
 func packInt(src panelSource, index []int, rows, cols int, pool *kernel.Pool) *intPanels {
 	k := src.panel()
 	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
-	p.tiles = alignedBytes(tileCount(rows) * p.TileBytes())
+	p.tiles = weightBytes(tileCount(rows) * p.TileBytes())
 	pool.Run(tileCount(rows), tileTask(func(tile int) {
 		row := newPanelRow(&p.IntPanel)
 		for r := range min(RowTile, rows-tile*RowTile) {

@@ -116,10 +116,8 @@ func (g *bf16Gen) tile(n int) {
 	g.SHRQ(operand.Imm(1), k)
 	pair := g.label("pair")
 	g.place(pair)
-	if n <= 2 {
-		g.PREFETCHT0(at(w, 4096))
-		g.PREFETCHT0(at(w, 4096+64))
-	}
+	g.PREFETCHT0(at(w, intAhead))
+	g.PREFETCHT0(at(w, intAhead+64))
 	g.w = w
 	switch {
 	case g.dot:

@@ -32,6 +32,8 @@ const (
 	intRows      = 32
 	metaScale    = 16 // offsets in the words after a group's codes
 	metaScaleSum = 20
+	metaSum      = 24
+	metaStart0   = 12
 	intMagicF    = 0x4B400000
 )
 
@@ -194,9 +196,6 @@ func (g *intGen) tile(n int) {
 	if c := g.codesAt(); c > 0 {
 		g.LEAQ(at(g.w, c), g.w)
 	}
-	if g.bits == 4 && g.points {
-		g.adjust()
-	}
 	// The record's scales are read again at its end: remember where it began.
 	record := g.GP64()
 	if g.scale {
@@ -263,6 +262,29 @@ func (g *intGen) start(n int) {
 		g.VPBROADCASTD(g.act(g.starts, t, 0), g.dot(n, t, 0))
 		g.VMOVDQA64(g.dot(n, t, 0), g.dot(n, t, 1))
 	}
+	if g.bits == 4 && g.points {
+		g.subtractZeros(n)
+	}
+}
+
+// subtractZeros takes zero*sum(codes) off the starts: the zero point is the low word of its lane, the sum fits one word.
+func (g *intGen) subtractZeros(n int) {
+	zeros := []reg.Register{g.v[8], g.v[9]}
+	g.zero(g.v[0])
+	for p, z := range zeros {
+		g.VPMOVZXBD(at(g.zeros, 16*p), z)
+		g.VPSUBW(z, g.v[0], z)
+	}
+	for t := range n {
+		a := g.v[1+t%4]
+		g.VPBROADCASTD(g.act(g.starts, t, metaSum-metaStart0), a)
+		for p, z := range zeros {
+			g.VPDPWSSD(a, z, g.dot(n, t, p))
+		}
+	}
+	if g.scale {
+		g.ADDQ(operand.Imm(intRows), g.zeros)
+	}
 }
 
 // chunk8 adds 32 columns of 8-bit codes.
@@ -271,6 +293,7 @@ func (g *intGen) chunk8(n int) {
 		for p := range 2 {
 			g.VMOVDQU64(at(g.w, 128*k+64*p), g.v[p])
 		}
+		g.prefetch(128 * k)
 		for t := range n {
 			a := g.v[2+t%4]
 			g.VPBROADCASTD(g.act(g.bases, t, 4*k), a)
@@ -281,6 +304,15 @@ func (g *intGen) chunk8(n int) {
 	}
 	g.ADDQ(operand.U32(8*128), g.w)
 	g.advance()
+}
+
+// intAhead is how far weights are fetched ahead: about as much as one core reads from memory in the time of a miss. The next
+// tile lies behind this one.
+const intAhead = 4096
+
+func (g *intGen) prefetch(disp int) {
+	g.PREFETCHT0(at(g.w, disp+intAhead))
+	g.PREFETCHT0(at(g.w, disp+64+intAhead))
 }
 
 func (g *intGen) advance() {
@@ -294,12 +326,9 @@ func (g *intGen) chunk4(n int) {
 	const act = 4
 	for j := range 4 {
 		for p := range 2 {
-			g.split(at(g.w, 128*j+64*p), g.v[p], g.v[2+p], g.v[8+p])
+			g.split(at(g.w, 128*j+64*p), g.v[p], g.v[2+p], nil)
 		}
-		if n == 1 {
-			g.PREFETCHT0(at(g.w, 128*j+4096))
-			g.PREFETCHT0(at(g.w, 128*j+64+4096))
-		}
+		g.prefetch(128 * j)
 		for half := range 2 {
 			for t := range n {
 				a := g.v[act+t%2]
@@ -470,9 +499,15 @@ func intUnpackFunc(c *asm, s isa, k intKind) {
 	c.MOVQ(c.arg("chunks"), n)
 	c.place(chunk)
 	for j := range 4 {
+		c.PREFETCHT0(at(src, 128*j+intAhead))
+		c.PREFETCHT0(at(src, 128*j+64+intAhead))
 		for p := range g.vecs() {
 			lo, hi, disp := g.v[2*(p%2)], g.v[2*(p%2)+1], 128*j+g.bytes*p
-			g.split(at(src, disp), lo, hi, g.v[8+p])
+			var adjust reg.Register
+			if k.points {
+				adjust = g.v[8+p]
+			}
+			g.split(at(src, disp), lo, hi, adjust)
 			g.move(lo, at(dst, disp))
 			g.move(hi, at(dst, disp+4*128))
 		}
@@ -507,13 +542,13 @@ func (g *intGen) unpackScales(dst, src reg.Register) {
 	g.ADDQ(operand.U32(uint32(u.codesAt())), dst)
 }
 
-// split loads a vector of nibbles and takes them apart.
+// split loads a vector of nibbles, takes them apart and adds adjust unless it is nil.
 func (g *intGen) split(m operand.Mem, lo, hi, adjust reg.Register) {
 	g.move(m, hi)
 	g.and(hi, g.v[intMaskReg], lo)
 	g.VPSRLW(operand.Imm(4), hi, hi)
 	g.and(hi, g.v[intMaskReg], hi)
-	if g.points {
+	if adjust != nil {
 		g.VPADDB(lo, adjust, lo)
 		g.VPADDB(hi, adjust, hi)
 	}
