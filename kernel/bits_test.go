@@ -106,3 +106,30 @@ func TestRowBits(t *testing.T) {
 		}
 	})
 }
+
+// TestPackPanelStaysInside packs the slices of an incomplete panel backwards: none may touch another.
+func TestPackPanelStaysInside(t *testing.T) {
+	const n, k = 45, 2*gemmKC + 3
+	r := rand.New(rand.NewPCG(17, 18))
+	b := random(r, n*k)
+	each(t, func(t *testing.T) {
+		var g gemmRun
+		g.cut(gemmArgs{m: gemmFew + 1, n: n, k: k, a: make([]float32, (gemmFew+1)*k), rs: k, ks: 1, b: b, ldb: k, bT: true})
+		for i := g.packTasks() - 1; i >= 0; i-- {
+			g.packTask(i, 0)
+		}
+		for p := range g.panels {
+			for j := range k {
+				for x := range PanelWidth {
+					want := float32(0)
+					if col := p*PanelWidth + x; col < n {
+						want = b[col*k+j]
+					}
+					if got := g.packedB[(p*k+j)*PanelWidth+x]; got != want {
+						t.Fatalf("panel %d, row %d, column %d: %v, want %v", p, j, x, got, want)
+					}
+				}
+			}
+		}
+	})
+}

@@ -192,6 +192,7 @@ func (g *gemmRun) packTask(i, _ int) {
 func (g *gemmRun) packPanel(dst []float32, p, k0 int) {
 	kc, x0 := min(gemmKC, g.k-k0), p*PanelWidth
 	width := min(PanelWidth, g.n-x0)
+	dst = dst[:kc*PanelWidth]
 	if g.bT {
 		packTransposed(dst, g.b[x0*g.ldb+k0:], g.ldb, kc, width)
 		return
