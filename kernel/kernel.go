@@ -39,11 +39,18 @@ var (
 func init() {
 	setLevel(bestLevel())
 	active.Store(int32(bestLevel()))
-	if name := os.Getenv("HONE_CPU"); name != "" {
-		if err := Use(name); err != nil {
-			envErr = fmt.Errorf("HONE_CPU: %w", err)
-		}
+	envErr = obey(os.Getenv("HONE_CPU"))
+}
+
+// obey takes the implementation that HONE_CPU names, if it names one.
+func obey(name string) error {
+	if name == "" {
+		return nil
 	}
+	if err := Use(name); err != nil {
+		return fmt.Errorf("HONE_CPU: %w", err)
+	}
+	return nil
 }
 
 // Implementations lists the implementations that this machine can run, slowest first. "go" is always there.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +26,12 @@ func TestUse(t *testing.T) {
 	}
 	if err := Use("sse"); err == nil {
 		t.Error(`Use("sse") = nil, want an error`)
+	}
+	if err := obey(""); err != nil {
+		t.Errorf("HONE_CPU unset: %v", err)
+	}
+	if err := obey("sse"); err == nil || !strings.Contains(err.Error(), "HONE_CPU") || !strings.Contains(err.Error(), "go") {
+		t.Errorf("HONE_CPU=sse: %v, want an error that names the variable and the choices", err)
 	}
 }
 
@@ -75,6 +82,23 @@ func TestGemm(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGemmRandomSizes tries sizes about all the borders of the cut, with more workers than cores.
+func TestGemmRandomSizes(t *testing.T) {
+	p := NewPool(5)
+	defer p.Close()
+	border := func(r *rand.Rand, at ...int) int { return max(at[r.IntN(len(at))]+r.IntN(5)-2, 1) }
+	r := rand.New(rand.NewPCG(21, 22))
+	for range 40 {
+		m, n, k := border(r, 1, 12, 24, 96, gemmFew, 240), border(r, 1, 32, 64, 8*PanelWidth, 300), border(r, 1, 4, 40, gemmKC, 2*gemmKC)
+		if m*n*k > 4_000_000 || raceEnabled && m*n*k > 400_000 {
+			continue
+		}
+		for _, l := range layouts {
+			testGemm(t, p, l.name, l.f, l.ta, l.tb, m, n, k, r.IntN(2) == 0)
+		}
+	}
 }
 
 func testGemm(t *testing.T, p *Pool, name string, f gemmFunc, ta, tb bool, m, n, k int, acc bool) {
