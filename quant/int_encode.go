@@ -128,16 +128,29 @@ func outFactor(scales []float32) float32 {
 
 // choose finds the scale and zero point of a group by plain rounding, or by search.
 func (f intFormat) choose(x []float32) (scale float32, zero int) {
-	low, high := min(0, slices.Min(x)), max(0, slices.Max(x))
-	if !f.asym {
-		high = max(high, -low)
-		low = -high
-	}
+	low, high := f.span(x)
 	scale, zero = f.grid(low, high)
 	if f.search {
 		return f.searchGrid(x, low, high)
 	}
 	return scale, zero
+}
+
+// span is the range that a grid must hold: from the least weight or 0 to the greatest or 0, or as wide on both sides.
+func (f intFormat) span(x []float32) (low, high float32) {
+	if !f.asym {
+		high = kernel.AbsMax(x)
+		return -high, high
+	}
+	for _, v := range x {
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+	}
+	return low, high
 }
 
 // grid spans [low,high], which holds 0.
