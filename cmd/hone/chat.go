@@ -24,6 +24,7 @@ func (f *runFlags) converse(cmd *cobra.Command, g *generator) error {
 	if g.template == nil {
 		return usagef("%s has no chat template, so it cannot chat: give a PROMPT to go on from", g.model.Path)
 	}
+	f.sampling.liven()
 	lines, err := newTerminal(os.Stdin, os.Stdout)
 	if err != nil {
 		return err

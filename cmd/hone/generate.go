@@ -27,11 +27,21 @@ func addSampling(cmd *cobra.Command) *sampling {
 	s := &sampling{maxTokens: 512, flags: cmd.Flags()}
 	addCount(cmd, &s.maxTokens, "max-tokens", 1, "longest answer in tokens")
 	addCount(cmd, &s.topK, "top-k", 0, "draw from the `N` most likely tokens; 0: all")
-	cmd.Flags().Float32Var(&s.temperature, "temperature", 0, "0 takes the most likely token, higher values draw more freely")
+	cmd.Flags().Float32Var(&s.temperature, "temperature", 0, "0 takes the most likely token, higher values draw more freely; a chat takes 0.7 unless told otherwise")
 	cmd.Flags().Float32Var(&s.topP, "top-p", 1, "draw from the most likely tokens that make up this share")
 	cmd.Flags().Float32Var(&s.minP, "min-p", 0, "draw from tokens of at least this share of the most likely one")
 	cmd.Flags().Uint64Var(&s.seed, "seed", 0, "seed of the draws; the same seed gives the same text (default: another one each time)")
 	return s
+}
+
+// liven sets a chat's own defaults: the most likely token alone leads small models into loops.
+func (s *sampling) liven() {
+	if !s.flags.Changed("temperature") {
+		s.temperature = 0.7
+		if !s.flags.Changed("top-p") {
+			s.topP = 0.95
+		}
+	}
 }
 
 // request is a request for the continuation of a prompt.

@@ -257,6 +257,7 @@ type listening struct {
 	KVBytes       int64   `json:"kv_bytes,omitempty"`
 	KVTokens      int     `json:"kv_tokens,omitempty"`
 	Threads       int     `json:"threads"`
+	Note          string  `json:"note,omitempty"`
 }
 
 // announce prints the address, and what was chosen.
@@ -269,7 +270,7 @@ func (b *backend) announce(address net.Addr) {
 	formats := weightsFlag{b.weights}
 	l := listening{URL: fmt.Sprintf("%s://%s/v1", scheme, address), Model: b.modelName(), Weights: formats.String(),
 		WeightBytes: b.plan.Weights(), BitsPerWeight: b.plan.BitsPerWeight(), Context: b.cache.context, Threads: *b.threads,
-		KV: b.cache.kv.Type, KVBytes: b.cache.bytes, KVTokens: b.cache.tokens()}
+		KV: b.cache.kv.Type, KVBytes: b.cache.bytes, KVTokens: b.cache.tokens(), Note: b.cache.note}
 	if b.model.Encoder() {
 		l.Context = b.model.Design.Context
 	}
@@ -283,8 +284,8 @@ func (b *backend) announce(address net.Addr) {
 	if l.KVBytes > 0 {
 		fmt.Fprintf(w, "KV cache %s, %s for %d tokens\n", l.KV, bytesText(l.KVBytes), l.KVTokens)
 	}
-	if b.cache.note != "" {
-		fmt.Fprintln(w, "note:", b.cache.note)
+	if l.Note != "" {
+		fmt.Fprintln(w, "note:", l.Note)
 	}
 }
 
