@@ -14,6 +14,7 @@ func BenchmarkIntMul(b *testing.B) {
 	}{
 		{"4bit-g32", IntPanel{Bits: 4, Group: 32, Out: 1}},
 		{"4bit-g64", IntPanel{Bits: 4, Group: 64, Out: 1}},
+		{"4bit-g32-zero", IntPanel{Bits: 4, Group: 32, Zero: true, Out: 1}},
 		{"4bit-g64-zero", IntPanel{Bits: 4, Group: 64, Zero: true, Out: 1}},
 		{"4bit-g32-min", IntPanel{Bits: 4, Group: 32, Min: true, Out: 1}},
 		{"8bit-g32", IntPanel{Bits: 8, Group: 32, Out: 1}},

@@ -44,8 +44,8 @@ func BenchmarkMul(b *testing.B) {
 	for _, format := range []string{"q4_0", "q4_1", "int4-g32", "int4-g64", "int4-g64-asym", "int4-row", "q8_0", "int8-g128", "int8-row", "w8a8", "bf16", "f32"} {
 		for _, s := range []struct{ rows, cols, copies int }{{576, 576, 64}, {1536, 576, 32}, {576, 1536, 32}, {2048, 5632, 4}, {49152, 576, 2}, {1024, 1024, 4}} {
 			var ws []Packed
-			for _, tokens := range []int{1, 4, 32, 512} {
-				if tokens == 512 && s.rows > 40000 {
+			for _, tokens := range []int{1, 4, 32, 512, 1024} {
+				if tokens >= 512 && s.rows > 40000 || tokens == 1024 && s.rows != tokens {
 					continue
 				}
 				for _, threads := range []int{1, 2} {

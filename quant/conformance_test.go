@@ -398,6 +398,38 @@ func TestCuts(t *testing.T) {
 	}
 }
 
+// TestTokenBlocks is a product so wide that its tokens are cut into blocks, beside one that shares the input.
+func TestTokenBlocks(t *testing.T) {
+	const cols, tokens = 5632, 130
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	in := NewInput(tokens, cols)
+	x := randomRows(tokens, cols, 9)
+	in.Set(x, cols, tokens)
+	mul := NewMultiplier(pool)
+	for _, names := range [][2]string{{"int4-g32", "int8-row"}, {"w8a8", "f32"}} {
+		var ps [2]Product
+		for i, name := range names {
+			f, _ := Lookup(name)
+			rows := 33 + 16*i
+			w, err := Pack(sample(t, f, rows, cols, randomRows(rows, cols, uint64(i))), pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ps[i] = Product{w, make([]float32, tokens*rows), rows}
+		}
+		mul.Mul(in, ps[0], ps[1])
+		for _, p := range ps {
+			rows, _ := p.W.Dims()
+			want := make([]float32, tokens*rows)
+			p.W.MulRows(want, rows, in, 0, tokens, 0, rows)
+			if !slices.Equal(p.Y, want) {
+				t.Errorf("%s: blocks of tokens change bits", p.W.Encoding())
+			}
+		}
+	}
+}
+
 func TestMulAllocatesNothing(t *testing.T) {
 	const rows, cols = 70, 256
 	in, y := NewInput(4, cols), make([]float32, 4*rows)
