@@ -14,10 +14,13 @@ import (
 // kept are files of a Hugging Face directory that a variant takes over as they are.
 var kept = []string{"generation_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja"}
 
+// A Step is called after each weight is rounded; its error ends the work.
+type Step func(done, all int) error
+
 // Fill writes a variant of a model as a Hugging Face directory into dir, which exists: quantized weights in the
 // compressed-tensors layout, the tokenizer, and extra files by name. No value is rounded but by the wanted formats.
-func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte) error {
-	spec, err := variant(m, w, extra)
+func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
+	spec, err := variant(m, w, extra, steps)
 	if err != nil {
 		return err
 	}
@@ -25,15 +28,15 @@ func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte) 
 }
 
 // Write is Fill for a directory that does not exist yet; it appears whole or not at all.
-func Write(dir string, m *model.Model, w model.Weights, extra map[string][]byte) error {
-	spec, err := variant(m, w, extra)
+func Write(dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
+	spec, err := variant(m, w, extra, steps)
 	if err != nil {
 		return err
 	}
 	return checkpoint.WriteHF(dir, spec)
 }
 
-func variant(m *model.Model, w model.Weights, extra map[string][]byte) (checkpoint.WriteSpec, error) {
+func variant(m *model.Model, w model.Weights, extra map[string][]byte, steps []Step) (checkpoint.WriteSpec, error) {
 	spec := checkpoint.WriteSpec{Config: m.HFConfig(), Files: maps.Clone(extra)}
 	if spec.Files == nil {
 		spec.Files = map[string][]byte{}
@@ -45,12 +48,18 @@ func variant(m *model.Model, w model.Weights, extra map[string][]byte) (checkpoi
 		return spec, err
 	}
 	formats := w.Formats(m.Design.Tied)
-	for _, p := range m.Design.Program.Params() {
+	params := m.Design.Program.Params()
+	for i, p := range params {
 		weight, err := convert(m, p, formats)
 		if err != nil {
 			return spec, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		spec.Weights = append(spec.Weights, weight)
+		for _, step := range steps {
+			if err := step(i+1, len(params)); err != nil {
+				return spec, err
+			}
+		}
 	}
 	return spec, nil
 }

@@ -88,15 +88,20 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(cmd, "")
+	bar := newProgress(cmd, "rounding weights")
 	defer bar.end()
-	bar.phase("rounding to " + f.weights.String())
-	r, err := f.write(m)
+	r, err := f.write(m, func(done, all int) error {
+		bar.at(done, all)
+		return cmd.Context().Err()
+	})
 	if err != nil {
 		return err
 	}
 	r.BitsPerWeight, r.Notes = plan.BitsPerWeight(), plan.Notes()
 	bar.phase("comparing what was written")
+	if err := cmd.Context().Err(); err != nil {
+		return f.drop(r.Path, err)
+	}
 	if r.Difference, err = f.compare(m, r.Path); err != nil {
 		return f.drop(r.Path, err)
 	}
@@ -105,7 +110,7 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 }
 
 // write saves the variant and returns where.
-func (f *quantizeFlags) write(m *model.Model) (*quantizeReport, error) {
+func (f *quantizeFlags) write(m *model.Model, step recipe.Step) (*quantizeReport, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func (f *quantizeFlags) write(m *model.Model) (*quantizeReport, error) {
 	}
 	r := &quantizeReport{Path: f.out, Weights: f.weights.String()}
 	if f.name != "" {
-		entry, err := s.Put(f.name, func(dir string) error { return recipe.Fill(dir, m, f.weights.Weights, nil) }, l)
+		entry, err := s.Put(f.name, func(dir string) error { return recipe.Fill(dir, m, f.weights.Weights, nil, step) }, l)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +132,7 @@ func (f *quantizeFlags) write(m *model.Model) (*quantizeReport, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := recipe.Write(f.out, m, f.weights.Weights, map[string][]byte{"lineage.json": append(b, '\n')}); err != nil {
+		if err := recipe.Write(f.out, m, f.weights.Weights, map[string][]byte{"lineage.json": append(b, '\n')}, step); err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -69,5 +71,29 @@ func TestDifference(t *testing.T) {
 	}
 	if d := difference([]float32{nan, -4}, []float32{1, -4}); d <= tolerance {
 		t.Errorf("%v: what is no number passes", d)
+	}
+}
+
+// TestQuantizeInterrupted: nothing is left of a variant that was not finished.
+func TestQuantizeInterrupted(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "store")
+	t.Setenv("HONE_HOME", home)
+	parent := testdata.Models(t, "all-minilm-l6-v2")
+	into := t.TempDir()
+	for _, args := range [][]string{{"--out", filepath.Join(into, "variant")}, {"--name", "mini8"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		root := newRoot()
+		root.SetArgs(append([]string{"quantize", parent, "--weights", "int8-row"}, args...))
+		if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	left, err := os.ReadDir(into)
+	if err != nil || len(left) != 0 {
+		t.Errorf("%v left, %v", left, err)
+	}
+	if out := must(t, "list"); !strings.Contains(out, "no models") {
+		t.Error(out)
 	}
 }
