@@ -5,12 +5,18 @@ import (
 	"unsafe"
 )
 
-// intDirect is the number of tokens up to which 4-bit codes are split on the way; more tokens meet an unpacked tile.
-const intDirect, intDirectMin = 32, 8
-
-// direct tells whether m tokens take the tile as it is.
+// direct tells whether m tokens take the tile as it is, splitting 4-bit codes on the way each time; more tokens meet a tile that
+// is unpacked once. The bounds are where the two were measured to be equally fast.
 func (p *IntPanel) direct(m int) bool {
-	return p.Bits == 8 || m <= intDirectMin || m <= intDirect && !p.Min
+	switch {
+	case p.Bits == 8:
+		return true
+	case p.Min:
+		return m <= 8
+	case p.Group == 32:
+		return m <= 16
+	}
+	return m <= 48
 }
 
 func intMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy int, scratch []byte) {

@@ -114,7 +114,7 @@ func TestIntMul(t *testing.T) {
 		for _, p := range intPanels() {
 			rng := rand.New(rand.NewPCG(1, uint64(p.Cols)))
 			tile := randomTile(rng, &p)
-			const most = 26
+			const most = 50
 			x, xs := randomActivations(rng, &p, most)
 			scratch := aligned(p.ScratchBytes())
 			want := make([]float32, most*IntTileRows)
