@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"hone/kernel"
 	"hone/model"
 	"hone/nn"
+	"hone/quant"
 	"hone/recipe"
 	"hone/store"
 )
@@ -38,7 +40,10 @@ func quantizeCommand() *cobra.Command {
 		Long: `Round a model's weights to the nearest values of a number format and save the variant as a Hugging Face directory
 in the compressed-tensors layout, with its lineage. What was written is opened again and compared before it counts.
 
-No quality is measured here: ` + "`hone eval`" + ` compares the variant with its parent, ` + "`hone up`" + ` finds a variant by quality.`,
+No quality is measured here: ` + "`hone eval`" + ` compares the variant with its parent, ` + "`hone up`" + ` finds a variant by quality.
+
+Number formats, for --weights of every verb (q4 and q8 stand for those that docs/numerics.md chose):
+` + formatList(),
 		Example: `  hone quantize model.gguf --weights int8-row --name model-int8
   hone quantize model.gguf --weights int4-g32,head=int8-row --out model-int4/`,
 		Args: takes(1, 1),
@@ -50,6 +55,19 @@ No quality is measured here: ` + "`hone eval`" + ` compares the variant with its
 	f.threads = addThreads(cmd)
 	f.json = addJSON(cmd)
 	return cmd
+}
+
+// formatList describes every number format that can be written, a line each.
+func formatList() string {
+	var rows [][]string
+	for _, f := range quant.Formats() {
+		if _, err := f.Encode(1, 128, func([]float32, int) {}); !errors.Is(err, quant.ErrReadOnly) {
+			rows = append(rows, []string{"  " + f.Name(), f.Describe()})
+		}
+	}
+	var b strings.Builder
+	table(&b, rows)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // quantizeReport is what `hone quantize --json` prints.

@@ -36,7 +36,7 @@ func (w *weightsFlag) String() string {
 // addWeights gives a verb the one grammar of number formats.
 func addWeights(cmd *cobra.Command) *weightsFlag {
 	var w weightsFlag
-	cmd.Flags().Var(&w, "weights", "number format of the weights, such as bf16, int8-row, q4 or int4-g32,head=int8-row")
+	cmd.Flags().Var(&w, "weights", "number format of the weights, such as bf16, int8-row, q4 or int4-g32,head=int8-row (hone quantize --help lists all)")
 	return &w
 }
 
