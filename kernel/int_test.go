@@ -228,3 +228,23 @@ func TestIntQuantize(t *testing.T) {
 		}
 	})
 }
+
+// TestIntFit compares every implementation with the definition, bit for bit.
+func TestIntFit(t *testing.T) {
+	eachInt(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		for n := range 150 {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64() * math.Exp(8*rng.NormFloat64()))
+			}
+			scale, zero := float32(rng.NormFloat64()), float32(rng.IntN(16))
+			var want [3][8]float32
+			intFitGo(x, 1/scale, scale, zero, 15, &want)
+			loss, xq, qq := IntFit(x, scale, zero, 15)
+			if loss != sumLanes(&want[0]) || xq != sumLanes(&want[1]) || qq != sumLanes(&want[2]) {
+				t.Fatalf("%d values: %v %v %v, want %v %v %v", n, loss, xq, qq, sumLanes(&want[0]), sumLanes(&want[1]), sumLanes(&want[2]))
+			}
+		}
+	})
+}

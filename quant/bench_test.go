@@ -128,3 +128,19 @@ func BenchmarkPack(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	const rows, cols = 1536, 576
+	data := benchRows(rows, cols)
+	for _, format := range []string{"int8-row", "int4-g32", "int4-g32-asym", "int4-g32-mse", "int4-g32-asym-mse"} {
+		b.Run(format, func(b *testing.B) {
+			f, _ := Lookup(format)
+			for b.Loop() {
+				if _, err := f.Encode(rows, cols, func(dst []float32, i int) { copy(dst, data[i*cols:]) }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(rows*cols)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mweights/s")
+		})
+	}
+}

@@ -1,5 +1,7 @@
 package quant
 
+import "hone/kernel"
+
 func init() {
 	for _, group := range []int{32, 64, 128} {
 		for _, asym := range []bool{false, true} {
@@ -9,19 +11,21 @@ func init() {
 }
 
 // The factors on the plain grid's range that are tried, in 1/64.
-const searchFrom, searchTo, searchStep, searchUnit = 40, 68, 2, 64
+const searchFrom, searchTo, searchStep, searchUnit = 40, 68, 4, 64
 
-// fit is a grid and what rounding to it loses.
+// fit is a grid, what rounding to it loses, and the scale that its own codes would like best.
 type fit struct {
-	scale float32
-	zero  int
-	loss  float32
+	scale, loss, better float32
+	zero                int
 }
 
-// searchGrid tries ranges wider and narrower than the plain one, then moves the best grid to where its own codes want it.
-// Symmetric codes reach one step further down than up, so a negative scale is tried as well: it gives the longer side to the
-// larger weights.
+// searchGrid tries ranges wider and narrower than the plain one, then moves the best grid to where its codes want it, and its
+// zero point by one. Symmetric codes reach one step further down than up, so a negative scale is tried as well: it gives the
+// longer side to the larger weights.
 func (f intFormat) searchGrid(x []float32, low, high float32) (scale float32, zero int) {
+	if low == high {
+		return f.grid(low, high)
+	}
 	best := fit{loss: -1}
 	for k := searchTo; k >= searchFrom; k -= searchStep {
 		shrink := float32(k) / searchUnit
@@ -33,10 +37,12 @@ func (f intFormat) searchGrid(x []float32, low, high float32) (scale float32, ze
 	}
 	for range 2 {
 		at := best
-		for z := at.zero - 1; z <= at.zero+1; z++ {
-			if z == at.zero || f.asym && z >= 0 && z < 1<<f.bits {
-				f.try(x, &best, f.leastSquares(x, at.scale, z), z)
-			}
+		f.try(x, &best, at.better, at.zero)
+		if f.asym && at.zero > 0 {
+			f.try(x, &best, at.scale, at.zero-1)
+		}
+		if f.asym && at.zero < 1<<f.bits-1 {
+			f.try(x, &best, at.scale, at.zero+1)
 		}
 		if best == at {
 			break
@@ -47,40 +53,15 @@ func (f intFormat) searchGrid(x []float32, low, high float32) (scale float32, ze
 
 // try keeps the grid if it loses less than the best so far.
 func (f intFormat) try(x []float32, best *fit, scale float32, zero int) {
-	if e := f.squaredError(x, scale, zero); best.loss < 0 || e < best.loss {
-		*best = fit{scale, zero, e}
-	}
-}
-
-// leastSquares is the scale that suits the codes of the given grid best.
-func (f intFormat) leastSquares(x []float32, scale float32, zero int) float32 {
 	if scale == 0 {
-		return 0
+		return
 	}
-	inverse, z, top := 1/scale, float32(zero), float32(int(1)<<f.bits-1)
-	var xq, qq float32
-	for _, v := range x {
-		q := min(top, max(0, roundEven(v*inverse)+z)) - z
-		xq += v * q
-		qq += q * q
+	loss, xq, qq := kernel.IntFit(x, scale, float32(zero), float32(int(1)<<f.bits-1))
+	if best.loss >= 0 && !(loss < best.loss) {
+		return
 	}
-	if qq == 0 {
-		return scale
+	*best = fit{scale, loss, scale, zero}
+	if qq > 0 {
+		best.better = f.narrow(xq / qq)
 	}
-	return f.narrow(xq / qq)
-}
-
-// squaredError is what rounding x to the grid loses.
-func (f intFormat) squaredError(x []float32, scale float32, zero int) float32 {
-	if scale == 0 {
-		return 0
-	}
-	inverse, z, sum := 1/scale, float32(zero), float32(0)
-	top := float32(int(1)<<f.bits - 1)
-	for _, v := range x {
-		q := min(top, max(0, roundEven(v*inverse)+z)) - z
-		d := v - q*scale
-		sum += d * d
-	}
-	return sum
 }

@@ -31,6 +31,7 @@ var files = []struct {
 	{"int", intFile},
 	{"intavx2", intAVX2File},
 	{"intquantize", intQuantizeFile},
+	{"intfit", intFitFile},
 	{"bf16", bf16File},
 	{"pack", packFile},
 	{"elementwise", elementwiseFile},

@@ -1,0 +1,32 @@
+package kernel
+
+import "math"
+
+// IntFit tries the grid scale*(code-zero), codes 0…top, on x: q is the code minus zero of each value, rounded to nearest even
+// and clamped. It returns the sums of (x-scale*q)^2, x*q and q*q. The sums run in eight lanes, so that every implementation
+// gives the same bits: a search over grids ends in the same place everywhere.
+func IntFit(x []float32, scale, zero, top float32) (loss, xq, qq float32) {
+	var lanes [3][8]float32
+	inverse := 1 / scale
+	if n := len(x) &^ 7; useAVX2 && n > 0 {
+		intFitAVX2(&x[0], n, inverse, scale, zero, top, &lanes[0][0])
+		x = x[n:]
+	}
+	intFitGo(x, inverse, scale, zero, top, &lanes)
+	return sumLanes(&lanes[0]), sumLanes(&lanes[1]), sumLanes(&lanes[2])
+}
+
+func intFitGo(x []float32, inverse, scale, zero, top float32, lanes *[3][8]float32) {
+	for i, v := range x {
+		q := float32(math.RoundToEven(float64(v*inverse))) + zero
+		q = min(top, max(0, q)) - zero
+		d := v - float32(scale*q)
+		lanes[0][i&7] += float32(d * d)
+		lanes[1][i&7] += float32(v * q)
+		lanes[2][i&7] += float32(q * q)
+	}
+}
+
+func sumLanes(s *[8]float32) float32 {
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+}
