@@ -114,7 +114,7 @@ func (f *runFlags) open(cmd *cobra.Command, name string) (*generator, error) {
 		s.close()
 		return nil, words.err
 	}
-	g.engine, err = engine.New(s.exec, engine.Options{Blocks: kv.Blocks, Context: ctx, MaxSeqs: 1,
+	g.engine, err = engine.New(s.exec, engine.Options{Blocks: kv.Blocks, Context: ctx, MaxSeqs: 1, Pool: s.pool,
 		Tokenizer: engine.Decoding[*tokenizer.StreamDecoder](g.tok), EOS: g.tok.EOS()})
 	if err != nil {
 		s.close()

@@ -220,7 +220,7 @@ func (b *backend) load() (*session, error) {
 	if b.model.Encoder() {
 		b.late.set(nil, embedder(s))
 	} else {
-		e, err := engine.New(s.exec, engine.Options{Blocks: b.cache.kv.Blocks, Context: b.cache.context, MaxQueue: b.queue,
+		e, err := engine.New(s.exec, engine.Options{Blocks: b.cache.kv.Blocks, Context: b.cache.context, MaxQueue: b.queue, Pool: s.pool,
 			Tokenizer: engine.Decoding[*tokenizer.StreamDecoder](b.words.tok), EOS: b.words.tok.EOS()})
 		if err != nil {
 			s.close()
