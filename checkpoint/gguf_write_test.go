@@ -63,3 +63,26 @@ func TestWriteGGUFRefuses(t *testing.T) {
 		t.Error("a failed write left a file")
 	}
 }
+
+// TestLoneGGUF: a directory with one GGUF file and no config.json is that file.
+func TestLoneGGUF(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteGGUF(filepath.Join(dir, "model.gguf"), []GGUFValue{{"general.architecture", "llama"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Kind() != "gguf" {
+		t.Errorf("kind %s", f.Kind())
+	}
+	if err := WriteGGUF(filepath.Join(dir, "other.gguf"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Open(dir); err == nil {
+		f.Close()
+		t.Error("a directory with two GGUF files was opened")
+	}
+}

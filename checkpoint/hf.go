@@ -53,7 +53,26 @@ func openLone(m *mapping, path string) (File, error) {
 }
 
 // openDir opens a Hugging Face directory: config.json, and model.safetensors or the shards of its index.
+// loneGGUF is the GGUF file of a directory that holds one and no config.json, "" otherwise: a model that the store keeps as
+// it came.
+func loneGGUF(dir string) string {
+	if _, err := os.Lstat(filepath.Join(dir, configName)); err == nil {
+		return ""
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.gguf"))
+	if err != nil || len(files) != 1 {
+		return ""
+	}
+	if info, err := os.Stat(files[0]); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return files[0]
+}
+
 func openDir(dir string) (File, error) {
+	if path := loneGGUF(dir); path != "" {
+		return Open(path)
+	}
 	config, err := readConfig(dir)
 	if err != nil {
 		return nil, dirFault(dir, err)

@@ -146,6 +146,19 @@ func within(c eval.Comparison, budget float64) bool { return float64(c.PPLRatio.
 // tie is the ratio of times below which two variants count as equally fast.
 const tie = 1.05
 
+// chosen is the weights of the variant to keep, "" when no candidate fits. A model that was stored in few bits may be
+// faster than every variant that the budget allows: then it is kept as it is.
+func chosen(parent Row, rows []Row) string {
+	best := choose(rows)
+	switch {
+	case best < 0:
+		return ""
+	case parent.Seconds()*tie < rows[best].Seconds():
+		return parent.Weights
+	}
+	return rows[best].Weights
+}
+
 // choose picks the fastest row inside the budget; among those within 5 % of it the one with the least divergence on the
 // half that chooses. -1: none fits.
 func choose(rows []Row) int {

@@ -48,6 +48,9 @@ type Row struct {
 	Note    string           `json:"note,omitempty"`
 }
 
+// AsStored is the name of the row of the model itself.
+const AsStored = "as stored"
+
 // Seconds is the time of the request by which speeds are compared: 512 tokens read, 128 written.
 func (r Row) Seconds() float64 { return 512/r.Prefill + 128/r.Decode }
 
@@ -98,9 +101,7 @@ func Search(ctx context.Context, spec Spec) (*Result, error) {
 	if r.Candidates, err = spec.candidates(ctx, parent, windows); err != nil {
 		return nil, err
 	}
-	if best := choose(r.Candidates); best >= 0 {
-		r.Chosen = r.Candidates[best].Weights
-	}
+	r.Chosen = chosen(r.Parent, r.Candidates)
 	r.Seconds = time.Since(start).Seconds()
 	return r, nil
 }
@@ -144,7 +145,7 @@ func (s *Spec) row(w model.Weights, x *nn.Exec) (Row, error) {
 	}
 	name := w.String()
 	if w == (model.Weights{}) {
-		name = "as stored"
+		name = AsStored
 	}
 	m := x.Memory()
 	kv := s.Model.Design.Program.KVBlockBytes("f32") * int64(s.blocks())

@@ -34,6 +34,21 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestChosen(t *testing.T) {
+	variant := Row{Weights: "int8-row", Prefill: 1000, Decode: 100, Inside: true, Choose: comparison(1, 1, 0)}
+	refused := variant
+	refused.Inside = false
+	for _, c := range []struct {
+		parent float64
+		row    Row
+		want   string
+	}{{100, variant, "int8-row"}, {104, variant, "int8-row"}, {120, variant, AsStored}, {120, refused, ""}} {
+		if got := chosen(Row{Weights: AsStored, Prefill: 1000 * c.parent / 100, Decode: c.parent}, []Row{c.row}); got != c.want {
+			t.Errorf("model at %v tokens/s: chosen %q, want %q", c.parent, got, c.want)
+		}
+	}
+}
+
 // pairsOf makes windows of 100 targets whose child is worse by the given differences a target.
 func pairsOf(diffs ...float64) eval.Pairs {
 	var p eval.Pairs

@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -98,19 +101,16 @@ func (o *Outcome) place(e store.Entry) {
 
 // save writes the chosen variant to the store.
 func (s *Spec) save(st *store.Store, r *Result, l store.Lineage) (*Outcome, error) {
-	w, err := model.ParseWeights(r.Chosen)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	if l.Evidence, err = json.Marshal(r); err != nil {
 		return nil, err
 	}
-	if l.RecipeSteps, err = json.Marshal([]map[string]string{{"pass": "quantize", "method": "round to nearest", "weights": r.Chosen}}); err != nil {
+	if l.RecipeSteps, err = json.Marshal(steps(r.Chosen)); err != nil {
 		return nil, err
 	}
 	s.say("saving "+r.Chosen, 0, 1)
 	e, err := st.Put(variantName(s.Model.Path, r.Chosen, l), func(dir string) error {
-		return Fill(dir, s.Model, w, map[string][]byte{evidenceFile: r.Evidence.JSON()})
+		return s.fill(dir, r.Chosen, map[string][]byte{evidenceFile: r.Evidence.JSON()})
 	}, l)
 	if err != nil {
 		return nil, err
@@ -120,16 +120,54 @@ func (s *Spec) save(st *store.Store, r *Result, l store.Lineage) (*Outcome, erro
 	return o, nil
 }
 
+func steps(chosen string) []map[string]string {
+	if chosen == AsStored {
+		return []map[string]string{{"pass": "copy"}}
+	}
+	return []map[string]string{{"pass": "quantize", "method": "round to nearest", "weights": chosen}}
+}
+
+// fill writes the chosen variant: rounded weights, or the model's own files.
+func (s *Spec) fill(dir, chosen string, extra map[string][]byte) error {
+	if chosen != AsStored {
+		w, err := model.ParseWeights(chosen)
+		if err != nil {
+			return err
+		}
+		return Fill(dir, s.Model, w, extra)
+	}
+	for name, b := range extra {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+			return err
+		}
+	}
+	if s.Model.File.Kind() == "gguf" {
+		return copyFile(filepath.Join(dir, "model.gguf"), s.Model.Path)
+	}
+	return os.CopyFS(dir, os.DirFS(s.Model.Path))
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
 // variantName is readable and differs between parents and searches.
 func variantName(path, weights string, l store.Lineage) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
 	base := strings.TrimSuffix(filepath.Base(path), ".gguf")
 	linears, _, _ := strings.Cut(weights, ",")
 	sum := sha256.Sum256([]byte(l.ParentDigest + l.Recipe))
-	name := strings.ToLower(base + "-" + linears + "-" + hex.EncodeToString(sum[:3]))
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
-			return r
-		}
-		return '-'
-	}, name)
+	return store.SafeName(base[:min(len(base), 64)] + "-" + linears + "-" + hex.EncodeToString(sum[:3]))
 }
