@@ -136,15 +136,41 @@ func (s *Spec) fill(dir, chosen string, extra map[string][]byte) error {
 		}
 		return Fill(dir, s.Model, w, extra)
 	}
+	copyAll := func() error { return copyModel(dir, s.Model.Path) }
+	if s.Model.File.Kind() == "gguf" {
+		copyAll = func() error { return copyFile(filepath.Join(dir, "model.gguf"), s.Model.Path) }
+	}
+	if err := copyAll(); err != nil {
+		return err
+	}
 	for name, b := range extra {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
 			return err
 		}
 	}
-	if s.Model.File.Kind() == "gguf" {
-		return copyFile(filepath.Join(dir, "model.gguf"), s.Model.Path)
+	return nil
+}
+
+// copyModel copies the files that a Hugging Face directory's model is made of; links are followed.
+func copyModel(to, from string) error {
+	list, err := os.ReadDir(from)
+	if err != nil {
+		return err
 	}
-	return os.CopyFS(dir, os.DirFS(s.Model.Path))
+	for _, e := range list {
+		switch filepath.Ext(e.Name()) {
+		case ".json", ".safetensors", ".jinja", ".txt", ".model":
+		default:
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(from, e.Name())); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if err := copyFile(filepath.Join(to, e.Name()), filepath.Join(from, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(to, from string) error {
