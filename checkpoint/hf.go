@@ -59,7 +59,7 @@ func loneGGUF(dir string) string {
 	if _, err := os.Lstat(filepath.Join(dir, configName)); err == nil {
 		return ""
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.gguf"))
+	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.gguf"))
 	if err != nil || len(files) != 1 {
 		return ""
 	}

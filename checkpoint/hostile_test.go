@@ -337,7 +337,7 @@ func TestDirectoryHostile(t *testing.T) {
 		want  string
 	}{
 		"no config":        {map[string][]byte{weightsName: good()}, "no config.json"},
-		"a gguf":           {map[string][]byte{"m.gguf": good()}, "m.gguf"},
+		"two ggufs":        {map[string][]byte{"m.gguf": good(), "n.gguf": good()}, "m.gguf"},
 		"bad config":       {map[string][]byte{configName: []byte(`{"a":`), weightsName: good()}, "config.json"},
 		"doubled key":      {map[string][]byte{configName: []byte(`{"a":1,"a":2}`), weightsName: good()}, "stands twice"},
 		"deep config":      {map[string][]byte{configName: []byte(`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`), weightsName: good()}, "deeper"},
