@@ -3,7 +3,8 @@ package nn
 import "fmt"
 
 // WantGrad asks for the gradient of a parameter and returns where it accumulates: [rows, cols] of this rank's share,
-// in f32. Backward adds to it; the caller clears it.
+// in f32. What is not cut, and the output matrix, is whole and equal on every rank. CrossEntropy (for the output matrix)
+// and Backward add to it; the caller clears it. Without Keep it stays zero, and Backward says so.
 func (x *Exec) WantGrad(p Param) []float32 {
 	rows, cols := p.Rows, p.Cols
 	if x.ranks() > 1 {
@@ -28,8 +29,11 @@ func (x *Exec) WantGrad(p Param) []float32 {
 
 // Backward carries the hidden gradient, set by CrossEntropy or SetHiddenGrad, to every value and wanted parameter.
 func (x *Exec) Backward() error {
-	if !x.opt.Keep {
-		return fmt.Errorf("nn: backward needs an executor made with Keep")
+	if err := x.needKeep(); err != nil {
+		return err
+	}
+	if x.isPaged() {
+		return fmt.Errorf("nn: backward needs whole sequences without KV blocks")
 	}
 	for i := len(x.ops) - 1; i >= 0; i-- {
 		x.ops[i].backward()
@@ -37,10 +41,24 @@ func (x *Exec) Backward() error {
 	return nil
 }
 
-// SetHiddenGrad starts a backward pass from a given gradient of the hidden value [rows, width].
-func (x *Exec) SetHiddenGrad(g []float32) {
+func (x *Exec) needKeep() error {
+	if !x.opt.Keep {
+		return fmt.Errorf("nn: gradients need an executor made with Keep")
+	}
+	return nil
+}
+
+// SetHiddenGrad starts a backward pass from a given gradient of the hidden value of the last batch [rows, width].
+func (x *Exec) SetHiddenGrad(g []float32) error {
+	if err := x.needKeep(); err != nil {
+		return err
+	}
+	if want := len(x.grad(x.p.Hidden)); len(g) != want {
+		return fmt.Errorf("nn: the hidden gradient has %d values, the last batch's hidden value has %d", len(g), want)
+	}
 	x.zeroGrads()
 	copy(x.grad(x.p.Hidden), g)
+	return nil
 }
 
 func (x *Exec) zeroGrads() {

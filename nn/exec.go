@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"hone/kernel"
 	"hone/parallel"
@@ -11,7 +12,7 @@ import (
 // Options of an executor. The zero value of each field is a sensible default save MaxTokens and Pool.
 type Options struct {
 	MaxTokens  int // most rows in one batch
-	MaxContext int // most positions in one sequence; 0: MaxTokens
+	MaxContext int // most positions in one sequence; at least MaxTokens, at most the rows of a table of learned positions
 	KV         KVConfig
 	Pool       *kernel.Pool
 	Group      parallel.Group // nil: one rank
@@ -69,7 +70,13 @@ func New(p *Program, src Source, opt Options) (*Exec, error) {
 		return nil, fmt.Errorf("nn: Stream drops weights that Keep's backward pass needs; choose one")
 	}
 	opt.MaxContext = max(opt.MaxContext, opt.MaxTokens)
-	x := &Exec{p: p, src: src, opt: opt, ops: make([]bound, len(p.Ops))}
+	if n := p.positions(); n > 0 {
+		opt.MaxContext = min(opt.MaxContext, n)
+	}
+	x := &Exec{p: p, src: src, opt: opt, ops: make([]bound, len(p.Ops)), batch: &Batch{}, params: map[string][]float32{}}
+	if err := p.checkRanks(x.ranks()); err != nil {
+		return nil, err
+	}
 	x.converted.done = map[string]converted{}
 	x.inputs = map[int]*quant.Input{}
 	x.planValues()
@@ -152,7 +159,6 @@ func (x *Exec) planValues() {
 	}
 	if x.opt.Keep {
 		x.grads = make([][]float32, len(p.values))
-		x.params = map[string][]float32{}
 		for v := range p.values {
 			x.grads[v] = x.buffer(free, x.width(Value(v)))
 		}
@@ -182,16 +188,18 @@ func (x *Exec) localHeads() []attentionShape {
 	return local
 }
 
+// planKV makes the paged cache. A program whose rows see later rows has none: its sequences are run whole.
 func (x *Exec) planKV() error {
-	heads := x.localHeads()
-	if x.opt.KV.Blocks > 0 {
-		shape := newKVShape(heads, x.opt.KV.Blocks)
-		var err error
-		if x.paged, err = newKVStore(x.opt.KV.Type, shape); err != nil {
-			return err
-		}
-		x.memory.KV = int64(x.opt.KV.Blocks) * x.p.KVBlockBytes(x.opt.KV.Type)
+	kv := x.opt.KV
+	if !slices.Contains([]string{"", "f32", "bf16", "int8"}, kv.Type) {
+		return fmt.Errorf("nn: KV cache type %q is not known; use f32, bf16 or int8", kv.Type)
 	}
+	if kv.Blocks < 1 || !x.p.causal() {
+		return nil
+	}
+	heads := x.localHeads()
+	x.paged = newKVStore(kv.Type, newKVShape(heads, kv.Blocks))
+	x.memory.KV = int64(kv.Blocks) * blockBytes(heads, kv.Type)
 	return nil
 }
 

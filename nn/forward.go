@@ -3,7 +3,8 @@ package nn
 import "fmt"
 
 // Forward runs the program over a batch: keys and values are written to their blocks, and the hidden states stay until
-// the next call for Logits, Pooled or CrossEntropy to read.
+// the next call for Logits, Pooled or CrossEntropy to read; the batch must stay unchanged as long. A batch that does not
+// fit (its size, a token, a position, a block) is an error that leaves the last batch's results and all KV blocks alone.
 func (x *Exec) Forward(b *Batch) error {
 	if err := x.begin(b); err != nil {
 		return err
@@ -36,7 +37,10 @@ func (x *Exec) forwardStreaming() error {
 
 func (x *Exec) runBlock(s Span) error {
 	defer x.converted.forget()
+	defer func(held int64) { x.memory.Weights = held }(x.memory.Weights)
+	x.converted.prepare(x, paramsOf(x.p.Ops[s.From:s.To]))
 	if err := x.bindSpan(s); err != nil {
+		x.rows = 0 // there are no hidden states to read
 		return err
 	}
 	for i := s.From; i < s.To; i++ {
@@ -46,32 +50,49 @@ func (x *Exec) runBlock(s Span) error {
 	return nil
 }
 
-// begin checks the batch and derives each row's position and sequence.
+// begin checks the batch and derives each row's position and sequence. A batch that is refused changes nothing.
 func (x *Exec) begin(b *Batch) error {
-	if len(b.Tokens) > x.opt.MaxTokens {
-		return fmt.Errorf("nn: the batch has %d tokens, this executor takes at most %d", len(b.Tokens), x.opt.MaxTokens)
-	}
-	if err := x.checkTokens(b.Tokens); err != nil {
+	if err := x.check(b); err != nil {
 		return err
 	}
 	x.batch, x.rows, x.chunks = b, len(b.Tokens), x.chunks[:0]
-	at, paged := 0, false
 	for i := range b.Seqs {
 		s := &b.Seqs[i]
-		if err := x.checkSeq(s, at); err != nil {
-			return err
-		}
-		paged = paged || s.Blocks != nil
 		for r := range s.Len {
 			x.rowPos[s.Offset+r], x.rowSeq[s.Offset+r] = s.Pos+r, i
 		}
 		x.cutChunks(i, s.Len)
+	}
+	x.chooseStore()
+	return nil
+}
+
+// check refuses a batch that does not fit the executor, its vocabulary or its KV store.
+func (x *Exec) check(b *Batch) error {
+	switch n := len(b.Tokens); {
+	case n == 0:
+		return fmt.Errorf("nn: the batch is empty")
+	case n > x.opt.MaxTokens:
+		return fmt.Errorf("nn: the batch has %d tokens, this executor takes at most %d", n, x.opt.MaxTokens)
+	}
+	if err := x.checkTokens(b.Tokens); err != nil {
+		return err
+	}
+	at := 0
+	for i := range b.Seqs {
+		s := &b.Seqs[i]
+		if err := x.checkSeq(s, at, len(b.Tokens)); err != nil {
+			return err
+		}
+		if (s.Blocks == nil) != (b.Seqs[0].Blocks == nil) {
+			return fmt.Errorf("nn: a batch mixes sequences with and without KV blocks")
+		}
 		at += s.Len
 	}
-	if at != x.rows {
-		return fmt.Errorf("nn: the sequences hold %d rows, the batch has %d tokens", at, x.rows)
+	if at != len(b.Tokens) {
+		return fmt.Errorf("nn: the sequences hold %d rows, the batch has %d tokens", at, len(b.Tokens))
 	}
-	return x.chooseStore(paged)
+	return nil
 }
 
 func (x *Exec) checkTokens(tokens []int32) error {
@@ -94,16 +115,33 @@ func (p *Program) inputVocab() int {
 	return 0
 }
 
-func (x *Exec) checkSeq(s *Seq, at int) error {
+// checkSeq checks a sequence that is to start at row at of a batch of rows.
+func (x *Exec) checkSeq(s *Seq, at, rows int) error {
 	switch {
-	case s.Offset != at || s.Len < 1 || s.Pos < 0:
-		return fmt.Errorf("nn: a sequence of %d rows at offset %d, position %d does not continue the batch at row %d", s.Len, s.Offset, s.Pos, at)
-	case s.Pos+s.Len > x.opt.MaxContext:
-		return fmt.Errorf("nn: a sequence reaches position %d, the context is %d", s.Pos+s.Len, x.opt.MaxContext)
+	case s.Offset != at || s.Len < 1 || s.Len > rows-at || s.Pos < 0:
+		return fmt.Errorf("nn: a sequence of %d rows at offset %d, position %d does not continue the batch of %d rows at row %d", s.Len, s.Offset, s.Pos, rows, at)
+	case s.Pos > x.opt.MaxContext-s.Len:
+		return fmt.Errorf("nn: a sequence of %d rows starts at position %d, the context is %d", s.Len, s.Pos, x.opt.MaxContext)
 	case s.Blocks == nil && s.Pos != 0:
 		return fmt.Errorf("nn: a sequence without KV blocks starts at position %d; it must start at 0", s.Pos)
-	case s.Blocks != nil && (x.paged == nil || len(s.Blocks)*BlockTokens < s.Pos+s.Len):
+	case s.Blocks == nil:
+		return nil
+	case x.paged == nil:
+		return fmt.Errorf("nn: a sequence has KV blocks, this executor has no KV cache")
+	}
+	return x.checkBlocks(s)
+}
+
+// checkBlocks: the blocks that the sequence's positions lie in must be blocks of the cache.
+func (x *Exec) checkBlocks(s *Seq) error {
+	n := (s.Pos + s.Len + BlockTokens - 1) / BlockTokens
+	if n > len(s.Blocks) {
 		return fmt.Errorf("nn: %d KV blocks do not hold %d positions", len(s.Blocks), s.Pos+s.Len)
+	}
+	for i, block := range s.Blocks[:n] {
+		if block < 0 || int(block) >= x.opt.KV.Blocks {
+			return fmt.Errorf("nn: KV block %d of a sequence is %d, the cache has %d blocks", i, block, x.opt.KV.Blocks)
+		}
 	}
 	return nil
 }
@@ -117,15 +155,10 @@ func (x *Exec) cutChunks(seq, rows int) {
 }
 
 // chooseStore takes the paged cache, or lays out one layer's tiles for the batch's own rows.
-func (x *Exec) chooseStore(paged bool) error {
+func (x *Exec) chooseStore() {
 	x.store = x.paged
-	if paged || len(x.p.heads) == 0 {
-		for i := range x.batch.Seqs {
-			if paged && x.batch.Seqs[i].Blocks == nil {
-				return fmt.Errorf("nn: a batch mixes sequences with and without KV blocks")
-			}
-		}
-		return nil
+	if x.isPaged() || len(x.p.heads) == 0 {
+		return
 	}
 	x.ownAt = x.ownAt[:0]
 	blocks := 0
@@ -134,8 +167,10 @@ func (x *Exec) chooseStore(paged bool) error {
 		blocks += (x.batch.Seqs[i].Len + BlockTokens - 1) / BlockTokens
 	}
 	x.store = x.ownStore(blocks)
-	return nil
 }
+
+// isPaged tells whether the current batch's keys and values live in the paged cache: all of its sequences have tables.
+func (x *Exec) isPaged() bool { return len(x.batch.Seqs) > 0 && x.batch.Seqs[0].Blocks != nil }
 
 // block is the store's block that holds a sequence's position.
 func (x *Exec) block(seq, pos int) int {
@@ -147,7 +182,7 @@ func (x *Exec) block(seq, pos int) int {
 
 // storeLayer: the batch's own rows are kept for one layer at a time.
 func (x *Exec) storeLayer(layer int) int {
-	if x.store == x.paged {
+	if x.isPaged() {
 		return layer
 	}
 	return 0

@@ -105,20 +105,12 @@ func (h *boundHead) multiply(dst []float32, n int) {
 	}
 }
 
-// CrossEntropy is the mean negative log-likelihood of targets (one for each row, -1: not scored) fused with the head:
+// CrossEntropy is the mean negative log-likelihood of targets (one for each row, negative: not scored) fused with the head:
 // logits live only a chunk of rows at a time. It starts the backward pass by setting the hidden value's gradient.
 func (x *Exec) CrossEntropy(targets []int32) (loss float64, err error) {
-	if x.head == nil || !x.opt.Keep {
-		return 0, fmt.Errorf("nn: cross-entropy needs a language model run with Keep")
-	}
-	scored := 0
-	for _, t := range targets {
-		if t >= 0 {
-			scored++
-		}
-	}
-	if scored == 0 {
-		return 0, fmt.Errorf("nn: cross-entropy of no scored target")
+	scored, err := x.checkTargets(targets)
+	if err != nil {
+		return 0, err
 	}
 	x.zeroGrads()
 	h := x.head
@@ -133,6 +125,28 @@ func (x *Exec) CrossEntropy(targets []int32) (loss float64, err error) {
 		h.backward(logits, from, n)
 	}
 	return loss / float64(scored), nil
+}
+
+// checkTargets counts the scored targets.
+func (x *Exec) checkTargets(targets []int32) (scored int, err error) {
+	if x.head == nil || !x.opt.Keep {
+		return 0, fmt.Errorf("nn: cross-entropy needs a language model run with Keep")
+	}
+	if len(targets) != x.rows {
+		return 0, fmt.Errorf("nn: %d targets for a batch of %d rows", len(targets), x.rows)
+	}
+	for i, t := range targets {
+		switch {
+		case int(t) >= x.head.Vocab:
+			return 0, fmt.Errorf("nn: target %d at row %d is outside the vocabulary of %d", t, i, x.head.Vocab)
+		case t >= 0:
+			scored++
+		}
+	}
+	if scored == 0 {
+		return 0, fmt.Errorf("nn: cross-entropy of no scored target")
+	}
+	return scored, nil
 }
 
 // logitGrad turns a row of logits into the gradient of the mean loss and returns the row's own loss.
@@ -167,7 +181,7 @@ func (h *boundHead) backward(dlogits []float32, from, n int) {
 	h.w.MulT(dx, h.width, local, hi-lo, n)
 	x.allReduce(dx)
 	if g := x.paramGrad(h.Name); g != nil {
-		// A tied matrix is whole in the embedding's gradient; this rank adds its own rows.
-		kernel.GemmTN(x.opt.Pool, hi-lo, h.width, n, local, hi-lo, h.rows, h.width, g[lo*h.width:], h.width, true)
+		// Whole on every rank: a tied matrix shares its gradient with the embedding, which any rank's tokens read.
+		kernel.GemmTN(x.opt.Pool, h.Vocab, h.width, n, dlogits, h.Vocab, h.rows, h.width, g, h.width, true)
 	}
 }

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"math"
 
 	"hone/kernel"
@@ -64,27 +63,27 @@ func (s *kvShape) index(layer, block, head int) int {
 	return n + block*s.heads[layer].kvHeads + head
 }
 
-func newKVStore(kind string, shape kvShape) (kvStore, error) {
+func newKVStore(kind string, shape kvShape) kvStore {
 	switch kind {
-	case "", "f32":
-		return &kvF32{shape, make([]float32, shape.floats())}, nil
 	case "bf16":
-		return &kvBF16{shape, make([]uint16, shape.floats())}, nil
+		return &kvBF16{shape, make([]uint16, shape.floats())}
 	case "int8":
-		last := len(shape.heads) - 1
 		tiles := 0
-		if last >= 0 {
-			tiles = shape.index(last, shape.blocks-1, shape.heads[last].kvHeads-1) + 1
+		for _, h := range shape.heads {
+			tiles += shape.blocks * h.kvHeads
 		}
-		return &kvInt8{shape, make([]int8, shape.floats()), make([]float32, tiles*2*BlockTokens)}, nil
+		return &kvInt8{shape, make([]int8, shape.floats()), make([]float32, tiles*2*BlockTokens)}
 	}
-	return nil, fmt.Errorf("nn: KV cache type %q is not known; use f32, bf16 or int8", kind)
+	return &kvF32{shape, make([]float32, shape.floats())}
 }
 
-// KVBlockBytes is the memory of one block of BlockTokens positions over all layers.
-func (p *Program) KVBlockBytes(kind string) int64 {
+// KVBlockBytes is the memory of one block of BlockTokens positions over all layers, before sharding; kind is a
+// KVConfig.Type.
+func (p *Program) KVBlockBytes(kind string) int64 { return blockBytes(p.heads, kind) }
+
+func blockBytes(heads []attentionShape, kind string) int64 {
 	var n int64
-	for _, h := range p.heads {
+	for _, h := range heads {
 		tile := int64(tileFloats(h.headDim))
 		switch kind {
 		case "bf16":

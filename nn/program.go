@@ -1,6 +1,9 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Value names one activation of a program: rows of Width floats, one row a token.
 type Value int
@@ -86,23 +89,72 @@ func (p *Program) Width(v Value) int { return p.values[v].width }
 
 // Params lists every parameter of the program once, in order of first use.
 func (p *Program) Params() []Param {
+	all := paramsOf(p.Ops)
+	if p.Head == nil {
+		return all
+	}
+	for _, q := range p.Head.Params() {
+		if !slices.ContainsFunc(all, func(a Param) bool { return a.Name == q.Name }) {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// paramsOf lists the parameters of some ops once, in order of first use.
+func paramsOf(ops []Op) []Param {
 	var all []Param
 	seen := map[string]bool{}
-	add := func(ps []Param) {
-		for _, q := range ps {
+	for _, op := range ops {
+		for _, q := range op.Params() {
 			if !seen[q.Name] {
 				seen[q.Name] = true
 				all = append(all, q)
 			}
 		}
 	}
-	for _, op := range p.Ops {
-		add(op.Params())
-	}
-	if p.Head != nil {
-		add(p.Head.Params())
-	}
 	return all
+}
+
+// positions is the length of the shortest table of learned positions, 0 without one.
+func (p *Program) positions() int {
+	n := 0
+	for _, op := range p.Ops {
+		if l, ok := op.(*Lookup); ok && l.kind == byPosition && (n == 0 || l.Rows < n) {
+			n = l.Rows
+		}
+	}
+	return n
+}
+
+// causal tells whether every attention reads only what came before: then keys and values may be cached.
+func (p *Program) causal() bool {
+	for _, op := range p.Ops {
+		if a, ok := op.(*Attend); ok && !a.spec.Causal {
+			return false
+		}
+	}
+	return true
+}
+
+// checkRanks refuses to cut a program over more ranks than its parts have units.
+func (p *Program) checkRanks(ranks int) error {
+	for _, q := range p.Params() {
+		total := q.Cols
+		if q.Shard == Column && !q.Vector {
+			total = q.Rows
+		}
+		if q.Shard == Whole || q.Unit < 1 {
+			continue
+		}
+		if total%q.Unit != 0 {
+			return fmt.Errorf("nn: %s has %d features, which cannot be cut in units of %d", q.Name, total, q.Unit)
+		}
+		if units := total / q.Unit; units < ranks {
+			return fmt.Errorf("nn: %s can be cut into %d parts at most; use no more than %d ranks, not %d", q.Name, units, units, ranks)
+		}
+	}
+	return nil
 }
 
 // Layers is the number of attention layers, which is the number of layers of the KV cache.
