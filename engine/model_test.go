@@ -84,7 +84,7 @@ func TestRealModelSameBits(t *testing.T) {
 		seed := uint64(i)
 		text := strings.Repeat("The quick brown fox jumps over the lazy dog. ", 4+i%2) + fmt.Sprintf("Number %d follows. ", i) + strings.Repeat("And then ", i)
 		requests = append(requests, engine.Request{
-			Prompt: tok.Encode(text, tokenizer.EncodeOptions{}), MaxTokens: 12 + i, IgnoreEOS: true,
+			Prompt: encode(t, tok, text), MaxTokens: 12 + i, IgnoreEOS: true,
 			Logprobs: true, TopLogprobs: 3, Priority: i / 2, // later ones push out earlier ones
 			Sampling: engine.SamplingParams{Temperature: float32(i%3) / 2, TopP: 0.95, Seed: &seed},
 		})
@@ -103,11 +103,20 @@ func TestRealModelSameBits(t *testing.T) {
 	}
 }
 
+func encode(t testing.TB, tok tokenizer.Tokenizer, text string) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(text, tokenizer.EncodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
 // BenchmarkLongPrompt prints percentiles of the time between tokens of eight streams, quiet and while a prompt of
 // 4,000 tokens comes in, and how long that prompt took to its first token beside them.
 func BenchmarkLongPrompt(b *testing.B) {
 	x, tok, pool := load(b, 400, 8192)
-	long := tok.Encode(strings.Repeat("All work and no play makes a long prompt for a small model. ", 400), tokenizer.EncodeOptions{})[:4000]
+	long := encode(b, tok, strings.Repeat("All work and no play makes a long prompt for a small model. ", 400))[:4000]
 	for b.Loop() {
 		quiet, _ := gaps(b, x, pool, tok, nil)
 		loud, ttft := gaps(b, x, pool, tok, long)
@@ -136,7 +145,7 @@ func gaps(b *testing.B, x *nn.Exec, pool *kernel.Pool, tok tokenizer.Tokenizer, 
 	}
 	var streams []*engine.Stream
 	for i := range 8 {
-		r := engine.Request{Prompt: tok.Encode(fmt.Sprintf("Story %d. Once upon a time", i), tokenizer.EncodeOptions{}), MaxTokens: 500, IgnoreEOS: true}
+		r := engine.Request{Prompt: encode(b, tok, fmt.Sprintf("Story %d. Once upon a time", i)), MaxTokens: 500, IgnoreEOS: true}
 		s, err := e.Submit(b.Context(), r)
 		if err != nil {
 			b.Fatal(err)

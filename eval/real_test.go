@@ -76,7 +76,10 @@ func TestWikitext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ids := tok.Encode(text(t, "text/wikitext-2/wiki.test.raw"), tokenizer.EncodeOptions{})
+			ids, err := tok.Encode(text(t, "text/wikitext-2/wiki.test.raw"), tokenizer.EncodeOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(ids) != 303415 {
 				t.Fatalf("%d tokens, want 303,415", len(ids))
 			}

@@ -74,7 +74,11 @@ func (s *Spec) text(tok tokenizer.Tokenizer) ([]eval.Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	windows, _, err := eval.Cut(tok.Encode(string(b), tokenizer.EncodeOptions{}), eval.Plan{Ctx: s.Tokens, Windows: s.Windows})
+	ids, err := tok.Encode(string(b), tokenizer.EncodeOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Data, err)
+	}
+	windows, _, err := eval.Cut(ids, eval.Plan{Ctx: s.Tokens, Windows: s.Windows})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Data, err)
 	}

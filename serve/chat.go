@@ -124,7 +124,7 @@ func (s *Server) chatPrompt(messages []Message) ([]int32, error) {
 	if err != nil {
 		return nil, invalid("messages", "invalid_value", "the model's chat template refuses these messages: %s", quote(err.Error()))
 	}
-	return s.config.Tokenizer.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true}), nil
+	return s.encode("messages", text, tokenizer.EncodeOptions{ParseSpecial: true})
 }
 
 func messages(v value, l *Limits) ([]Message, error) {

@@ -149,7 +149,16 @@ func (s *Server) ids(p *prompt) ([]int32, error) {
 	if err := s.checkSize(p.path, len(p.text)); err != nil {
 		return nil, err
 	}
-	return s.config.Tokenizer.Encode(p.text, tokenizer.EncodeOptions{AddSpecial: !s.config.NoSpecial, ParseSpecial: true}), nil
+	return s.encode(p.path, p.text, tokenizer.EncodeOptions{AddSpecial: !s.config.NoSpecial, ParseSpecial: true})
+}
+
+// encode turns the text of a field into ids.
+func (s *Server) encode(param, text string, opt tokenizer.EncodeOptions) ([]int32, error) {
+	ids, err := s.config.Tokenizer.Encode(text, opt)
+	if err != nil {
+		return nil, invalid(param, "invalid_value", "%s: %v", param, err)
+	}
+	return ids, nil
 }
 
 // completionFormat writes text_completion objects, which are the same in a stream and whole.

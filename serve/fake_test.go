@@ -32,10 +32,16 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
+// slowText is a text that the tokenizer cannot cut in time.
+const slowText = "slow"
+
 // byteTokenizer has one token for each byte, and 256 for the beginning of a text.
 type byteTokenizer struct{}
 
-func (byteTokenizer) Encode(text string, opt tokenizer.EncodeOptions) []int32 {
+func (byteTokenizer) Encode(text string, opt tokenizer.EncodeOptions) ([]int32, error) {
+	if text == slowText {
+		return nil, &tokenizer.PatternError{Pattern: "(a+)+$", Bytes: len(text)}
+	}
 	var ids []int32
 	if opt.AddSpecial {
 		ids = append(ids, 256)
@@ -43,7 +49,7 @@ func (byteTokenizer) Encode(text string, opt tokenizer.EncodeOptions) []int32 {
 	for _, c := range []byte(text) {
 		ids = append(ids, int32(c))
 	}
-	return ids
+	return ids, nil
 }
 
 func (byteTokenizer) Decode(ids []int32, skipSpecial bool) string {

@@ -66,6 +66,7 @@ var refusals = []struct {
 	{chat, `{"model":"tiny","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}`, "messages[0].content[0].image_url", "unsupported_parameter", "image_url"},
 	{chat, `{"model":"tiny","messages":[{"role":"user","content":[{"type":"text"}]}]}`, "messages[0].content[0].text", "missing_required_parameter", "text"},
 	{chat, `{"model":"tiny","messages":[{"role":"user","content":[{"type":"image","text":"x"}]}]}`, "messages[0].content[0].type", "unsupported_parameter", "text parts"},
+	{"/v1/completions", `{"model":"tiny","prompt":["x","slow"]}`, "prompt[1]", "invalid_value", "takes too long"},
 	{chat, `{"model":"tiny","messages":[{"role":"user","content":"refuse me"}]}`, "messages", "invalid_value", "not taken"},
 	{chat, chatBody + `,"temprature":1}`, "temprature", "unknown_parameter", `"temperature"`},
 	{chat, chatBody + `,"max_token":1}`, "max_token", "unknown_parameter", `"max_tokens"`},

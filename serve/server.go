@@ -47,7 +47,7 @@ func (f fromEngine) Submit(ctx context.Context, r engine.Request) (Stream, error
 
 // Tokenizer is what the service needs of a tokenizer.
 type Tokenizer interface {
-	Encode(text string, opt tokenizer.EncodeOptions) []int32
+	Encode(text string, opt tokenizer.EncodeOptions) ([]int32, error) // an error is the text's fault
 	Decode(ids []int32, skipSpecial bool) string
 	TokenBytes(id int32) []byte
 	VocabSize() int

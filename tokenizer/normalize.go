@@ -55,7 +55,7 @@ func (r replaceLiteral) normalize(s string) string { return strings.ReplaceAll(s
 
 // replaceRegex replaces each match of a pattern by a fixed text.
 type replaceRegex struct {
-	m   *regexMatcher
+	m   matcher
 	new string
 }
 

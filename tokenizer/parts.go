@@ -146,12 +146,13 @@ func newNormalizer(p *part) (normalizer, error) {
 		return prepend(p.Prepend), nil
 	case "Replace":
 		m, err := p.Pattern.matcher()
+		if err != nil {
+			return nil, err
+		}
 		if lit, ok := m.(literalMatcher); ok {
 			return replaceLiteral{string(lit), p.Content}, nil
-		} else if re, ok := m.(*regexMatcher); ok {
-			return replaceRegex{re, p.Content}, nil
 		}
-		return nil, err
+		return replaceRegex{m, p.Content}, nil
 	case "BertNormalizer":
 		n := bertNormalizer{p.CleanText, p.HandleChinese, p.Lowercase, p.Lowercase}
 		if p.StripAccents != nil {

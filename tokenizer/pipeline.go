@@ -38,11 +38,12 @@ type tokenDecoder interface {
 	appendToken(dst []byte, token string, first bool) []byte
 }
 
-func (p *pipeline) Encode(text string, opt EncodeOptions) []int32 {
+func (p *pipeline) Encode(text string, opt EncodeOptions) (ids []int32, err error) {
+	defer caughtPattern(&ids, &err)
 	text = validUTF8(text)
-	ids := make([]int32, 0, len(text)/3+8)
+	ids = make([]int32, 0, len(text)/3+8)
 	if !opt.AddSpecial {
-		return p.appendText(ids, text, opt.ParseSpecial)
+		return p.appendText(ids, text, opt.ParseSpecial), nil
 	}
 	for _, id := range p.template {
 		if id == templateText {
@@ -51,7 +52,7 @@ func (p *pipeline) Encode(text string, opt EncodeOptions) []int32 {
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 func (p *pipeline) appendText(ids []int32, text string, parseSpecial bool) []int32 {

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -65,20 +66,57 @@ func TestScanners(t *testing.T) {
 	}
 }
 
-// TestSlowPattern: a pattern from a file that takes exponential time ends all the same, and no text is lost.
+// TestTrailingSpace compares trailingSpace with its pattern.
+func TestTrailingSpace(t *testing.T) {
+	pattern := mustRegex(t, patternTrailing)
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 4000 {
+		text := strings.Repeat(" ", r.IntN(2)) + randomText(r) + strings.Repeat("\n", r.IntN(2))
+		got, want := patternSplit{trailingSpace{}, isolated, false}.split(nil, text), pattern.split(nil, text)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q\n got %q\nwant %q", text, got, want)
+		}
+	}
+}
+
+// TestReplacePatterns: a normalizer replaces by every kind of pattern, those with a hand-written form too.
+func TestReplacePatterns(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`{"String":"ab"}`: "XcX", `{"Regex":"a|b+"}`: "XXcXX", `{"Regex":"\\s+$"}`: "abcab", `{"Regex":` + string(mustJSON(patternGPT2)) + `}`: "X",
+	} {
+		file := strings.Replace(tinyMerges, `{"type":"NFC"}`, `{"type":"Replace","content":"X","pattern":`+pattern+`}`, 1)
+		if got := mustJSONTokenizer(t, file).(*pipeline).norm.normalize("abcab"); got != want {
+			t.Errorf("%s: got %q, want %q", pattern, got, want)
+		}
+	}
+}
+
+// TestSlowPattern: a text on which a file's pattern takes exponential time, or too long in all, is an error that names
+// the pattern, never a text cut in another way.
 func TestSlowPattern(t *testing.T) {
-	m, err := newRegexMatcher("(a+)+$")
-	if err != nil {
-		t.Fatal(err)
+	file := strings.Replace(tinyMerges, `"type":"Digits","individual_digits":true`, `"type":"Split","pattern":{"Regex":"(a+)+$"},"behavior":"Isolated"`, 1)
+	tok := mustJSONTokenizer(t, file).(*pipeline)
+	m := tok.steps[0].(patternSplit).m.(*regexMatcher)
+	if ids, err := tok.Encode("baaa", EncodeOptions{}); err != nil || len(ids) != 4 {
+		t.Errorf("got %v, %v", ids, err)
 	}
-	m.re.MatchTimeout = regexMatchTimeout / 20
-	text := strings.Repeat("a", 60) + "!"
-	start := time.Now()
-	if got := strings.Join(patternSplit{m, isolated, false}.split(nil, text), ""); got != text {
-		t.Errorf("got %q", got)
-	}
-	if d := time.Since(start); d > regexMatchTimeout {
-		t.Errorf("took %v", d)
+	for name, c := range map[string]struct {
+		search, piece time.Duration
+		text          string
+	}{
+		"one search":   {50 * time.Millisecond, time.Minute, strings.Repeat("a", 60) + "!"},
+		"all searches": {time.Minute, -time.Minute, strings.Repeat("a\n", 200)},
+	} {
+		m.limit(c.search, c.piece)
+		start := time.Now()
+		ids, err := tok.Encode(c.text, EncodeOptions{})
+		var slow *PatternError
+		if !errors.As(err, &slow) || ids != nil || !strings.Contains(err.Error(), "(a+)+$") {
+			t.Errorf("%s: got %v, %v", name, ids, err)
+		}
+		if d := time.Since(start); d > searchTimeout/2 {
+			t.Errorf("%s: took %v", name, d)
+		}
 	}
 }
 
@@ -115,7 +153,7 @@ func TestHostileText(t *testing.T) {
 		text := strings.Repeat(unit, size/len(unit))
 		for model, tok := range map[string]Tokenizer{"bert": bert, "gpt2": gpt2} {
 			start := time.Now()
-			ids := tok.Encode(text, EncodeOptions{ParseSpecial: true})
+			ids := encode(t, tok, text, EncodeOptions{ParseSpecial: true})
 			took := time.Since(start)
 			if took > 8*time.Second {
 				t.Errorf("%s, %s: %v", model, name, took)

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -168,16 +169,30 @@ func (m literalMatcher) spans(piece string) []span {
 // patternTrailing as an expression takes quadratic time on long white space that is not at the end.
 const patternTrailing = `\s+$`
 
-// trailingSpace matches patternTrailing in a piece that holds no newline before its end, as all users of it have.
+// trailingSpace matches patternTrailing: white space up to the end of the piece, or up to the last newline in its run.
 type trailingSpace struct{}
 
 func (trailingSpace) spans(piece string) []span {
-	end := len(strings.TrimRightFunc(piece, isSpace))
-	out := closeSpans(nil, 0, end)
-	if end < len(piece) {
-		out = append(out, span{end, len(piece), true})
+	var out []span
+	from := 0
+	for i := 0; i < len(piece); {
+		class, size := classAt(piece, i)
+		if class != classSpace {
+			i += size
+			continue
+		}
+		end := scanRun(piece, i, classSpace)
+		stop := end
+		if end < len(piece) {
+			stop = i + max(0, strings.LastIndexByte(piece[i:end], '\n'))
+		}
+		if stop > i {
+			out = append(closeSpans(out, from, i), span{i, stop, true})
+			from = stop
+		}
+		i = end
 	}
-	return out
+	return closeSpans(out, from, len(piece))
 }
 
 // scanMatcher matches by a hand-written scanner: everything is a match.
@@ -193,33 +208,68 @@ func (m scanMatcher) spans(piece string) []span {
 	return out
 }
 
-// Limits of a pattern from a file: the file is not trusted.
+// Limits of a pattern from a file, which is not trusted. They lie far above what an honest pattern takes (a megabyte a
+// second and more), and a text that meets them is refused: cut in another way it would get other ids.
 const (
-	regexMatchTimeout = 2 * time.Second  // one search
-	regexTotalTimeout = 10 * time.Second // all searches in one piece
+	searchTimeout = 10 * time.Second // one search
+	pieceTimeout  = 10 * time.Second // all searches in one piece, and
+	byteTimeout   = 16 * time.Microsecond
 )
 
-// regexMatcher matches a pattern. A pattern that takes too long stops: the rest of the piece counts as no match.
-type regexMatcher struct{ re *regexp2.Regexp }
+// PatternError is the error of a text on which a pattern of the tokenizer's file takes too long.
+type PatternError struct {
+	Pattern string
+	Bytes   int // of the text
+}
+
+func (e *PatternError) Error() string {
+	return fmt.Sprintf("tokenizer: its pattern %s takes too long on a text of %d bytes: shorten the text, or use a tokenizer with a simpler pattern",
+		quote(e.Pattern), e.Bytes)
+}
+
+// caughtPattern turns the panic of a regexMatcher into an error.
+func caughtPattern(ids *[]int32, err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case *PatternError:
+		*ids, *err = nil, p
+	default:
+		panic(p)
+	}
+}
+
+// regexMatcher matches a pattern. One that takes too long panics with a PatternError, which Encode returns.
+type regexMatcher struct {
+	re     *regexp2.Regexp
+	limits time.Duration // of a piece, before what its length adds
+}
 
 func newRegexMatcher(pattern string) (*regexMatcher, error) {
 	re, err := regexp2.Compile(pattern, regexp2.Multiline) // the reference's ^ and $ are those of a line
 	if err != nil {
 		return nil, err
 	}
-	re.MatchTimeout = regexMatchTimeout
-	return &regexMatcher{re}, nil
+	m := &regexMatcher{re: re}
+	m.limit(searchTimeout, pieceTimeout)
+	return m, nil
+}
+
+func (m *regexMatcher) limit(search, piece time.Duration) {
+	m.re.MatchTimeout, m.limits = search, piece
 }
 
 func (m *regexMatcher) spans(piece string) []span {
 	runes := []rune(piece)
 	out := make([]span, 0, len(piece)/4+1)
-	from, at := 0, 0 // bytes done, runes done
-	deadline := time.Now().Add(regexTotalTimeout)
-	_ = m.re.FindRunesMatches(runes, 0, func(v regexp2.MatchView) bool {
+	from, at, searches := 0, 0, 0 // bytes done, runes done
+	deadline := time.Now().Add(m.limits + time.Duration(len(piece))*byteTimeout)
+	late := false
+	err := m.re.FindRunesMatches(runes, 0, func(v regexp2.MatchView) bool {
+		searches++
+		late = searches%64 == 0 && time.Now().After(deadline)
 		index, length, _ := v.GroupRange(0)
 		if length == 0 {
-			return true
+			return !late
 		}
 		start := from
 		for ; at < index; at++ {
@@ -232,8 +282,11 @@ func (m *regexMatcher) spans(piece string) []span {
 		out = closeSpans(out, from, start)
 		out = append(out, span{start, end, true})
 		from = end
-		return len(out)%64 != 0 || time.Now().Before(deadline)
+		return !late
 	})
+	if err != nil || late {
+		panic(&PatternError{m.re.String(), len(piece)})
+	}
 	return closeSpans(out, from, len(piece))
 }
 

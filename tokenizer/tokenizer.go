@@ -17,7 +17,8 @@ type EncodeOptions struct {
 // Tokenizer turns text into ids and back.
 type Tokenizer interface {
 	// Encode returns the ids of text. Bytes that are not valid UTF-8 are read as U+FFFD, one for each maximal invalid part.
-	Encode(text string, opt EncodeOptions) []int32
+	// The one error is a *PatternError: a pattern from the file takes too long on this text.
+	Encode(text string, opt EncodeOptions) ([]int32, error)
 	// Decode returns the text of ids; skipSpecial leaves special tokens out. Ids outside the vocabulary are left out.
 	// Bytes that form no character become U+FFFD.
 	Decode(ids []int32, skipSpecial bool) string

@@ -180,7 +180,10 @@ func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err 
 		return nil, 0, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	plan := eval.Plan{Protocol: f.protocol, Ctx: f.ctx, Windows: f.windows, BOS: leadingBOS(tok)}
-	ids := plainText(tok, string(text), plan.AddBOS())
+	ids, err := plainText(tok, string(text), plan.AddBOS())
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", f.ppl, err)
+	}
 	windows, _, err = eval.Cut(ids, plan)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", f.ppl, err)
@@ -191,7 +194,7 @@ func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err 
 // leadingBOS is the BOS that the tokenizer puts before a text, -1 when it puts none.
 func leadingBOS(tok tokenizer.Tokenizer) int32 {
 	bos, ok := tok.BOS()
-	if ids := plainText(tok, "", true); ok && len(ids) > 0 && ids[0] == bos {
+	if ids, err := plainText(tok, "", true); err == nil && ok && len(ids) > 0 && ids[0] == bos {
 		return bos
 	}
 	return -1
@@ -300,7 +303,10 @@ func (f *evalFlags) lines(m *model.Model) ([][]int32, error) {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		ids := plainText(tok, line, true)
+		ids, err := plainText(tok, line, true)
+		if err != nil {
+			return nil, fmt.Errorf("%s: line %d: %w", f.cosine, i+1, err)
+		}
 		if len(ids) > m.Design.Context {
 			return nil, fmt.Errorf("%s: line %d has %d tokens, the encoder takes %d: shorten it", f.cosine, i+1, len(ids), m.Design.Context)
 		}

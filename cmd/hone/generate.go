@@ -115,7 +115,7 @@ func (g *generator) chat(messages []tokenizer.Message) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true}), nil
+	return g.tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true})
 }
 
 func (g *generator) close() {

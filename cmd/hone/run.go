@@ -199,7 +199,7 @@ func (f *runFlags) once(cmd *cobra.Command, g *generator, prompt string) error {
 // encode turns a prompt into tokens: a conversation's first message, or the beginning of a text.
 func (f *runFlags) encode(g *generator, prompt string) ([]int32, error) {
 	if f.raw || g.template == nil {
-		return g.tok.Encode(prompt, tokenizer.EncodeOptions{AddSpecial: true, ParseSpecial: true}), nil
+		return g.tok.Encode(prompt, tokenizer.EncodeOptions{AddSpecial: true, ParseSpecial: true})
 	}
 	return g.chat([]tokenizer.Message{{Role: "user", Content: prompt}})
 }

@@ -108,6 +108,6 @@ func fits(path string, plan model.Plan, kv int64, rows int) error {
 }
 
 // plainText is how evaluation reads a text: special tokens spelt in it are text.
-func plainText(tok tokenizer.Tokenizer, text string, special bool) []int32 {
+func plainText(tok tokenizer.Tokenizer, text string, special bool) ([]int32, error) {
 	return tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: special})
 }

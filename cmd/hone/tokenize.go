@@ -65,7 +65,10 @@ func (f *tokenizeFlags) run(cmd *cobra.Command, args []string) error {
 	if f.decode {
 		return f.printText(cmd, tok, text)
 	}
-	ids := tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
+	ids, err := tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
+	if err != nil {
+		return err
+	}
 	if ids == nil {
 		ids = []int32{}
 	}
