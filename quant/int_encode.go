@@ -67,11 +67,12 @@ func (b *intBuilder) encodeRow(row []float32, codes []uint8, i int) error {
 	for g := range b.m.perRow {
 		part := row[g*width : (g+1)*width]
 		scale, zero := f.choose(part)
+		by := f.roundingScale(part, scale)
 		b.scales[i*b.m.perRow+g] = scale
 		if f.asym {
 			b.m.zeros[i*b.m.perRow+g] = uint8(zero)
 		}
-		f.round(codes[g*width:(g+1)*width], part, scale, zero)
+		f.round(codes[g*width:(g+1)*width], part, by, zero)
 	}
 	b.setCodes(codes, i)
 	return nil
@@ -134,6 +135,17 @@ func (f intFormat) choose(x []float32) (scale float32, zero int) {
 		return f.searchGrid(x, low, high)
 	}
 	return scale, zero
+}
+
+// roundingScale is the scale that codes are found by: of plain symmetric groups the one before it was narrowed to f16. There the
+// largest weight lies exactly half a step beyond the grid's upper end; the tie sends a negative one to the lower end, and
+// a scale a little too wide would take it from there, which costs 3 % of perplexity on SmolLM2. The codes are those of
+// compressed-tensors' min-max observer.
+func (f intFormat) roundingScale(x []float32, narrowed float32) float32 {
+	if f.asym || f.search || narrowed == 0 {
+		return narrowed
+	}
+	return kernel.AbsMax(x) / (float32(int(1)<<f.bits-1) / 2)
 }
 
 // span is the range that a grid must hold: from the least weight or 0 to the greatest or 0, or as wide on both sides.
