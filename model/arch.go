@@ -4,6 +4,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 
@@ -33,6 +34,8 @@ type Design struct {
 	HF map[string]any
 	// Prefixes are tried before a canonical name in Hugging Face files.
 	Prefixes []string
+	// Unused are parts of names of tensors that change nothing here; any other tensor without a use is refused.
+	Unused []string
 }
 
 var archs = map[string]Arch{}
@@ -129,12 +132,16 @@ func (c *Config) int(hf, gguf string) (int, bool) {
 	return int(f), true
 }
 
-// Float reads a number with a default.
+// Float reads a positive number with a default.
 func (c *Config) Float(hf, gguf string, otherwise float64) float64 {
-	if f, ok := c.float(hf, gguf); ok {
-		return f
+	f, ok := c.float(hf, gguf)
+	if !ok {
+		return otherwise
 	}
-	return otherwise
+	if !(f > 0) || math.IsInf(f, 1) {
+		c.fail("%s is %v; it must be a positive number", c.key(hf, gguf), f)
+	}
+	return f
 }
 
 func (c *Config) float(hf, gguf string) (float64, bool) {
@@ -145,7 +152,11 @@ func (c *Config) float(hf, gguf string) (float64, bool) {
 		n, ok := c.raw.GGUF.Int(c.ggufKey(gguf))
 		return float64(n), ok
 	}
-	switch n := c.raw.HF[hf].(type) {
+	return number(c.raw.HF[hf])
+}
+
+func number(v any) (float64, bool) {
+	switch n := v.(type) {
 	case interface{ Float64() (float64, error) }: // json.Number
 		f, err := n.Float64()
 		return f, err == nil

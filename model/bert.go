@@ -42,5 +42,5 @@ func designBERT(c *Config) (*Design, error) {
 		})
 	}
 	b.MeanPool(x, normalize)
-	return &Design{Program: b.Program(), Context: positions, Prefixes: []string{"bert."}}, nil
+	return &Design{Program: b.Program(), Context: positions, Prefixes: []string{"bert."}, Unused: []string{"position_ids", "pooler.dense.", "cls."}}, nil
 }

@@ -23,7 +23,7 @@ func designLlama(c *Config) (*Design, error) {
 	}
 	mlp := c.Int("intermediate_size", "feed_forward_length")
 	eps := float32(c.Float("rms_norm_eps", "attention.layer_norm_rms_epsilon", 1e-6))
-	theta := c.Float("rope_theta", "rope.freq_base", 10000)
+	theta := c.ropeTheta()
 	blocks := c.Blocks("num_hidden_layers", "block_count")
 	vocab := c.IntOr("vocab_size", "vocab_size", max(1, c.Rows("token_embd.weight")))
 	context := c.Int("max_position_embeddings", "context_length")
@@ -34,6 +34,10 @@ func designLlama(c *Config) (*Design, error) {
 	if s := c.Text("", "rope.scaling.type"); s != "" && s != "none" {
 		c.fail("config sets rope.scaling.type to %q, which Hone does not serve yet", s)
 	}
+	if n := c.IntOr("", "rope.dimension_count", attention.Size); n != attention.Size {
+		c.fail("%s is %d, but only rotation of a whole head (%d) is served yet", c.key("", "rope.dimension_count"), n, attention.Size)
+	}
+	c.Refuse("partial_rotary_factor", 1)
 	checkHeads(c, attention)
 	if c.Err != nil {
 		return nil, c.Err
@@ -56,7 +60,7 @@ func designLlama(c *Config) (*Design, error) {
 	}
 	b.Head(b.RMSNorm(x, "model.norm", eps), head, vocab)
 	return &Design{
-		Program: b.Program(), Context: context, Tied: tied, GGUF: llamaGGUF,
+		Program: b.Program(), Context: context, Tied: tied, GGUF: llamaGGUF, Unused: []string{"rotary_emb.inv_freq"},
 		RowOrder: func(name string) []int { return llamaRowOrder(name, attention) },
 		HF: map[string]any{
 			"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
@@ -101,6 +105,25 @@ func llamaRowOrder(name string, a nn.Attention) []int {
 		order[r] = head*a.Size + 2*i + half
 	}
 	return order
+}
+
+// ropeTheta reads the base of the rotation. Newer configs keep it in rope_parameters, with the kind of scaling.
+func (c *Config) ropeTheta() float64 {
+	theta := c.Float("rope_theta", "rope.freq_base", 10000)
+	rope, ok := c.raw.HF["rope_parameters"].(map[string]any)
+	if !ok {
+		c.Refuse("rope_parameters")
+		return theta
+	}
+	if kind, ok := rope["rope_type"]; ok && kind != "default" {
+		c.fail("config sets rope_parameters.rope_type to %v, which Hone does not serve yet", kind)
+	}
+	if x, ok := number(rope["rope_theta"]); ok && x > 0 {
+		theta = x
+	} else {
+		c.fail("rope_parameters.rope_theta is %v; it must be a positive number", rope["rope_theta"])
+	}
+	return theta
 }
 
 // ropeFrequencies are theta^(-2i/dim) (Su et al. 2021), rounded to f32 as the reference keeps them.

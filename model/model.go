@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hone/checkpoint"
@@ -61,15 +62,18 @@ func FromConfig(hf map[string]any) (*Design, error) {
 	return arch.Design(c)
 }
 
-// checkNames refuses a file that lacks a weight or gives it another shape, before memory is taken for any of them.
+// checkNames refuses a file that lacks a weight or gives it another shape, before memory is taken for any of them, and
+// one with a weight that the program would leave out: a further block, a bias, a table of scaled rotations.
 func (m *Model) checkNames() error {
 	var missing []string
+	used := map[string]bool{}
 	for _, p := range m.Design.Program.Params() {
 		name, ok := m.fileName(p.Name)
 		if !ok {
 			missing = append(missing, p.Name)
 			continue
 		}
+		used[name] = true
 		info, _ := m.File.Info(name)
 		if err := checkShape(p, info.Shape); err != nil {
 			return err
@@ -78,7 +82,17 @@ func (m *Model) checkNames() error {
 	if len(missing) > 0 {
 		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
 	}
+	for _, name := range m.File.Names() {
+		if !used[name] && !m.Design.unused(name) {
+			return fmt.Errorf("the file has a tensor %.80q that a %s model as Hone runs it does not use: without it the model would be another one", name, m.Arch)
+		}
+	}
 	return nil
+}
+
+// unused tells whether a tensor changes nothing here.
+func (d *Design) unused(name string) bool {
+	return slices.ContainsFunc(d.Unused, func(part string) bool { return strings.Contains(name, part) })
 }
 
 func checkShape(p nn.Param, shape []int) error {
