@@ -258,6 +258,10 @@ func TestProducts(t *testing.T) {
 			}
 			checkProduct(t, pool, m, w, 11)
 			checkMulT(t, m, w, 3)
+			if w, err = PackF32(m, pool); err != nil {
+				t.Fatal(err)
+			}
+			checkProduct(t, pool, m, w, 2)
 		}
 	})
 }

@@ -133,6 +133,16 @@ func Pack(m Matrix, pool *kernel.Pool) (Packed, error) {
 	return p, nil
 }
 
+// PackF32 decodes m to f32 and multiplies f32 activations: what the rounding of the weights alone costs, without that of
+// activations. pool may be nil.
+func PackF32(m Matrix, pool *kernel.Pool) (Packed, error) {
+	rows, cols := m.Dims()
+	if rows <= 0 || cols <= 0 {
+		return nil, fmt.Errorf("quant: PackF32: a %s matrix of %d x %d", m.Format(), rows, cols)
+	}
+	return &tiledPacked{tiled: packF32(m, rows, cols, pool), rows: rows, cols: cols}, nil
+}
+
 // tileTask packs one tile of 32 rows per piece.
 type tileTask func(tile int)
 
