@@ -170,7 +170,7 @@ func (b *blocks) panelRow(dst *panelRow, i int) {
 		block := b.block(i, n)
 		dst.scale[n] = binary.LittleEndian.Uint16(block)
 		if b.min {
-			dst.min[n] = f16(binary.LittleEndian.Uint16(block[2:]))
+			dst.minHalf[n] = binary.LittleEndian.Uint16(block[2:])
 		}
 		src := block[b.codesAt():]
 		for len(src) >= 4 {

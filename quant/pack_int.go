@@ -27,7 +27,8 @@ type panelSource interface {
 type panelRow struct {
 	words    []uint32
 	scale    []uint16  // f16, per group
-	min      []float32 // per group
+	min      []float32 // per group, with 8-bit codes
+	minHalf  []uint16  // f16, per group, with 4-bit codes
 	zero     []uint8   // per group, or one
 	rowScale float32
 }
@@ -78,7 +79,7 @@ func (k panelKind) layout(cols int) kernel.IntPanel {
 
 func newPanelRow(p *kernel.IntPanel) *panelRow {
 	n := p.Groups()
-	return &panelRow{words: make([]uint32, p.Cols*p.Bits/32), scale: make([]uint16, n), min: make([]float32, n), zero: make([]uint8, n)}
+	return &panelRow{words: make([]uint32, p.Cols*p.Bits/32), scale: make([]uint16, n), min: make([]float32, n), minHalf: make([]uint16, n), zero: make([]uint8, n)}
 }
 
 func (p *intPanels) tile(i int) []byte {
@@ -127,9 +128,7 @@ func (p *intPanels) putScale(record []byte, row *panelRow, g, r int) {
 	case p.Min && p.Bits == 8:
 		putFloat(record, RowTile/2+r, row.min[g])
 	case p.Min:
-		var bits [1]uint16
-		kernel.F32ToF16(bits[:], row.min[g:g+1])
-		binary.LittleEndian.PutUint16(record[2*(RowTile+r):], bits[0])
+		binary.LittleEndian.PutUint16(record[2*(RowTile+r):], row.minHalf[g])
 	}
 }
 
