@@ -3,9 +3,11 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 	"strings"
 
 	"hone/checkpoint"
@@ -63,7 +65,7 @@ func archOf(c *Config) (Arch, error) {
 	if a, ok := archs[name]; ok {
 		return a, nil
 	}
-	return Arch{}, fmt.Errorf("architecture %q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
+	return Arch{}, fmt.Errorf("architecture %.80q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
 }
 
 // arch is the model type that the file gives itself.
@@ -100,10 +102,14 @@ func (c *Config) fail(format string, args ...any) {
 	}
 }
 
-// maxSize bounds any size in a config, so that products of two of them fit an int64.
-const maxSize = 1 << 28
+// maxSize bounds any size in a config, so that products of two of them fit an int64; maxBlocks bounds the size of a
+// program, and with it the memory that a config alone can ask for.
+const (
+	maxSize   = 1 << 28
+	maxBlocks = 1024
+)
 
-// Int reads a positive integer.
+// Int reads a whole number from 1 to maxSize that must be there.
 func (c *Config) Int(hf, gguf string) int {
 	n, ok := c.int(hf, gguf)
 	if !ok {
@@ -112,7 +118,7 @@ func (c *Config) Int(hf, gguf string) int {
 	return n
 }
 
-// IntOr reads a positive integer with a default.
+// IntOr is Int with a default.
 func (c *Config) IntOr(hf, gguf string, otherwise int) int {
 	if n, ok := c.int(hf, gguf); ok {
 		return n
@@ -122,42 +128,62 @@ func (c *Config) IntOr(hf, gguf string, otherwise int) int {
 
 func (c *Config) int(hf, gguf string) (int, bool) {
 	f, ok := c.float(hf, gguf)
-	if !ok {
-		return 0, false
-	}
-	if f < 1 || f > maxSize || f != float64(int(f)) {
+	if ok && !(f >= 1 && f <= maxSize && f == math.Trunc(f)) {
 		c.fail("%s is %v; it must be a whole number from 1 to %d", c.key(hf, gguf), f, maxSize)
 		return 1, true
 	}
-	return int(f), true
+	return int(f), ok
 }
 
-// Float reads a positive number with a default.
+// Float reads a positive number, with a default.
 func (c *Config) Float(hf, gguf string, otherwise float64) float64 {
 	f, ok := c.float(hf, gguf)
 	if !ok {
 		return otherwise
 	}
-	if !(f > 0) || math.IsInf(f, 1) {
-		c.fail("%s is %v; it must be a positive number", c.key(hf, gguf), f)
+	return c.positive(c.key(hf, gguf), f)
+}
+
+// positive refuses what is not a positive number of a size that 32-bit floats hold.
+func (c *Config) positive(key string, f float64) float64 {
+	if !(f >= 1e-30 && f <= 1e30) {
+		c.fail("%s is %v; it must be a positive number", key, f)
 	}
 	return f
 }
 
+// float reads a number; what is there and is none is a fault, JSON's null is not there.
 func (c *Config) float(hf, gguf string) (float64, bool) {
-	if c.raw.GGUF != nil {
-		if f, ok := c.raw.GGUF.Float(c.ggufKey(gguf)); ok {
-			return f, true
-		}
-		n, ok := c.raw.GGUF.Int(c.ggufKey(gguf))
-		return float64(n), ok
+	v := c.value(hf, gguf)
+	if v == nil {
+		return 0, false
 	}
-	return number(c.raw.HF[hf])
+	var f float64
+	var ok bool
+	if c.raw.GGUF != nil {
+		f, ok = c.raw.GGUF.Float(c.ggufKey(gguf))
+	} else {
+		f, ok = number(v)
+	}
+	if !ok {
+		c.fail("%s is %s; it must be a number", c.key(hf, gguf), brief(v))
+		return 1, true
+	}
+	return f, true
 }
 
+// value is the setting as the file's own kind names it, nil when absent or null.
+func (c *Config) value(hf, gguf string) any {
+	if c.raw.GGUF != nil {
+		return c.raw.GGUF[c.ggufKey(gguf)]
+	}
+	return c.raw.HF[hf]
+}
+
+// number takes what JSON decoders make of a number.
 func number(v any) (float64, bool) {
 	switch n := v.(type) {
-	case interface{ Float64() (float64, error) }: // json.Number
+	case json.Number:
 		f, err := n.Float64()
 		return f, err == nil
 	case int:
@@ -168,19 +194,25 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// Text reads a string, "" when absent.
-func (c *Config) Text(hf, gguf string) string {
-	if c.raw.GGUF != nil {
-		s, _ := c.raw.GGUF.String(c.ggufKey(gguf))
-		return s
+// brief shows a value of any size in an error.
+func brief(v any) string {
+	s := fmt.Sprint(v)
+	if len(s) > 60 {
+		s = s[:60] + "…"
 	}
-	s, _ := c.raw.HF[hf].(string)
+	if _, text := v.(string); text {
+		return strconv.Quote(s)
+	}
 	return s
 }
 
 // Flag reads a boolean of a Hugging Face config, false when absent.
 func (c *Config) Flag(hf string) bool {
-	b, _ := c.raw.HF[hf].(bool)
+	v := c.raw.HF[hf]
+	b, ok := v.(bool)
+	if v != nil && !ok {
+		c.fail("%s is %s; it must be true or false", hf, brief(v))
+	}
 	return b
 }
 
@@ -196,7 +228,21 @@ func (c *Config) Refuse(hf string, allowed ...any) {
 			return
 		}
 	}
-	c.fail("config sets %s to %v, which Hone does not serve yet", hf, v)
+	c.refuse(hf, v)
+}
+
+// RefuseGGUF is Refuse for a setting of a GGUF file.
+func (c *Config) RefuseGGUF(key string, allowed any) {
+	if c.raw.GGUF == nil {
+		return
+	}
+	if v := c.raw.GGUF[c.ggufKey(key)]; v != nil && fmt.Sprint(v) != fmt.Sprint(allowed) {
+		c.refuse(c.ggufKey(key), v)
+	}
+}
+
+func (c *Config) refuse(key string, v any) {
+	c.fail("config sets %s to %s, which Hone does not serve yet", key, brief(v))
 }
 
 func (c *Config) ggufKey(key string) string { return c.arch() + "." + key }
@@ -208,38 +254,79 @@ func (c *Config) key(hf, gguf string) string {
 	return hf
 }
 
-// Has tells whether the file holds a tensor under either name.
-func (c *Config) Has(hf, gguf string) bool {
-	if c.file == nil { // a shape without a file
-		return !c.Flag("tie_word_embeddings")
+// Tied tells whether the output matrix is the token embedding: where the file has no matrix of its own under either
+// name, unless its config says that there is one. One that is there is used whatever the config says, as transformers 5
+// does. Without a file the config alone decides.
+func (c *Config) Tied(hf, gguf string) bool {
+	said := c.Flag("tie_word_embeddings")
+	if c.file == nil {
+		return said
 	}
 	name := hf
 	if c.raw.GGUF != nil {
 		name = gguf
 	}
+	if c.holds(name) {
+		return false
+	}
+	if !said && c.raw.HF["tie_word_embeddings"] != nil {
+		c.fail("config sets tie_word_embeddings to false, but the file has no %s", hf)
+	}
+	return true
+}
+
+// holds tells whether the file has a tensor of this name of its own.
+func (c *Config) holds(name string) bool {
+	if c.file == nil {
+		return false
+	}
 	_, ok := c.file.Info(name)
 	return ok
 }
 
-// Rows is the number of rows of a tensor, 0 when absent: GGUF keeps the vocabulary's size there alone.
-func (c *Config) Rows(gguf string) int {
-	if c.file != nil {
-		if info, ok := c.file.Info(gguf); ok && len(info.Shape) > 0 {
+// Vocab reads the number of token embeddings, which some GGUF files tell by the shape of the matrix alone.
+func (c *Config) Vocab() int {
+	if n, ok := c.int("vocab_size", "vocab_size"); ok {
+		return n
+	}
+	if c.raw.GGUF != nil && c.file != nil {
+		if info, ok := c.file.Info("token_embd.weight"); ok && len(info.Shape) > 0 && info.Shape[0] > 0 {
 			return info.Shape[0]
 		}
 	}
+	c.fail("config has no %s", c.key("vocab_size", "vocab_size"))
 	return 0
 }
 
-// Blocks reads the number of blocks and checks it against the file, before anything is built from it.
+// Blocks reads the number of blocks and bounds it before anything is built from it.
 func (c *Config) Blocks(hf, gguf string) int {
 	n := c.Int(hf, gguf)
-	if c.file == nil {
-		return n
-	}
-	if have := len(c.file.Names()); n > have {
-		c.fail("%s is %d, but the file holds only %d tensors", c.key(hf, gguf), n, have)
+	if n > maxBlocks {
+		c.fail("%s is %d; Hone takes at most %d", c.key(hf, gguf), n, maxBlocks)
 		return 0
 	}
 	return n
+}
+
+// HeadSize reads the width of an attention head, the hidden width shared evenly by the heads where nothing is said.
+func (c *Config) HeadSize(hf, gguf string, width, heads int) int {
+	if n, ok := c.int(hf, gguf); ok {
+		return n
+	}
+	if heads > 0 && width%heads != 0 {
+		c.fail("a hidden size of %d is not shared evenly by %d attention heads", width, heads)
+	}
+	return width / max(heads, 1)
+}
+
+// CheckHeads refuses attention that no program can be built of.
+func (c *Config) CheckHeads(a nn.Attention) {
+	const maxHead = 4096 // bounds the tables of rotary frequencies
+	switch {
+	case c.Err != nil:
+	case a.Heads%a.KVHeads != 0:
+		c.fail("%d attention heads do not share %d key/value heads evenly", a.Heads, a.KVHeads)
+	case a.Size > maxHead || a.Heads > maxSize/a.Size:
+		c.fail("%d attention heads of size %d are too large; a head may have %d features", a.Heads, a.Size, maxHead)
+	}
 }

@@ -1,6 +1,10 @@
 package model
 
-import "hone/nn"
+import (
+	"fmt"
+
+	"hone/nn"
+)
 
 // BERT (Devlin et al. 2018) as a sentence encoder: post-norm blocks, learned positions, mean pooling (Reimers and
 // Gurevych 2019).
@@ -10,19 +14,21 @@ func init() {
 
 func designBERT(c *Config) (*Design, error) {
 	if c.raw.GGUF != nil {
-		c.fail("BERT models in GGUF form are not served yet; use the Hugging Face directory")
+		return nil, fmt.Errorf("BERT models in GGUF form are not served yet; use the Hugging Face directory")
 	}
 	width := c.Int("hidden_size", "")
 	heads := c.Int("num_attention_heads", "")
 	attention := nn.Attention{Q: "self.query", K: "self.key", V: "self.value", O: "output.dense", Bias: true,
-		Heads: heads, KVHeads: heads, Size: width / max(heads, 1)}
+		Heads: heads, KVHeads: heads, Size: c.HeadSize("", "", width, heads)}
 	mlp := c.Int("intermediate_size", "")
 	eps := float32(c.Float("layer_norm_eps", "", 1e-12))
 	blocks := c.Blocks("num_hidden_layers", "")
 	vocab, positions, types := c.Int("vocab_size", ""), c.Int("max_position_embeddings", ""), c.Int("type_vocab_size", "")
 	c.Refuse("hidden_act", "gelu")
 	c.Refuse("position_embedding_type", "absolute")
-	checkHeads(c, attention)
+	c.Refuse("is_decoder", false)
+	c.Refuse("add_cross_attention", false)
+	c.CheckHeads(attention)
 	normalize := c.pooling()
 	if c.Err != nil {
 		return nil, c.Err

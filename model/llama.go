@@ -19,26 +19,20 @@ func designLlama(c *Config) (*Design, error) {
 		Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj",
 		Bias: c.Flag("attention_bias"), Heads: heads, Causal: true,
 		KVHeads: c.IntOr("num_key_value_heads", "attention.head_count_kv", heads),
-		Size:    c.IntOr("head_dim", "attention.key_length", width/max(heads, 1)),
+		Size:    c.HeadSize("head_dim", "attention.key_length", width, heads),
 	}
 	mlp := c.Int("intermediate_size", "feed_forward_length")
 	eps := float32(c.Float("rms_norm_eps", "attention.layer_norm_rms_epsilon", 1e-6))
-	theta := c.ropeTheta()
+	theta := ropeTheta(c, attention.Size)
 	blocks := c.Blocks("num_hidden_layers", "block_count")
-	vocab := c.IntOr("vocab_size", "vocab_size", max(1, c.Rows("token_embd.weight")))
+	vocab := c.Vocab()
 	context := c.Int("max_position_embeddings", "context_length")
-	tied := !c.Has("lm_head.weight", "output.weight")
-	c.Refuse("rope_scaling")
+	tied := c.Tied("lm_head.weight", "output.weight")
 	c.Refuse("hidden_act", "silu")
 	c.Refuse("mlp_bias", false)
-	if s := c.Text("", "rope.scaling.type"); s != "" && s != "none" {
-		c.fail("config sets rope.scaling.type to %q, which Hone does not serve yet", s)
-	}
-	if n := c.IntOr("", "rope.dimension_count", attention.Size); n != attention.Size {
-		c.fail("%s is %d, but only rotation of a whole head (%d) is served yet", c.key("", "rope.dimension_count"), n, attention.Size)
-	}
-	c.Refuse("partial_rotary_factor", 1)
-	checkHeads(c, attention)
+	c.RefuseGGUF("expert_count", 0)
+	c.RefuseGGUF("attention.value_length", attention.Size)
+	c.CheckHeads(attention)
 	if c.Err != nil {
 		return nil, c.Err
 	}
@@ -107,25 +101,6 @@ func llamaRowOrder(name string, a nn.Attention) []int {
 	return order
 }
 
-// ropeTheta reads the base of the rotation. Newer configs keep it in rope_parameters, with the kind of scaling.
-func (c *Config) ropeTheta() float64 {
-	theta := c.Float("rope_theta", "rope.freq_base", 10000)
-	rope, ok := c.raw.HF["rope_parameters"].(map[string]any)
-	if !ok {
-		c.Refuse("rope_parameters")
-		return theta
-	}
-	if kind, ok := rope["rope_type"]; ok && kind != "default" {
-		c.fail("config sets rope_parameters.rope_type to %v, which Hone does not serve yet", kind)
-	}
-	if x, ok := number(rope["rope_theta"]); ok && x > 0 {
-		theta = x
-	} else {
-		c.fail("rope_parameters.rope_theta is %v; it must be a positive number", rope["rope_theta"])
-	}
-	return theta
-}
-
 // ropeFrequencies are theta^(-2i/dim) (Su et al. 2021), rounded to f32 as the reference keeps them.
 func ropeFrequencies(theta float64, dim int) []float64 {
 	freq := make([]float64, dim/2)
@@ -135,11 +110,50 @@ func ropeFrequencies(theta float64, dim int) []float64 {
 	return freq
 }
 
-func checkHeads(c *Config, a nn.Attention) {
-	if a.KVHeads < 1 || a.Heads%max(a.KVHeads, 1) != 0 {
-		c.fail("%d attention heads do not share %d key/value heads evenly", a.Heads, a.KVHeads)
+// ropeTheta reads the base of the rotary frequencies. Frequencies that are scaled, or of a part of the head, are
+// refused: a model that runs without them gives wrong text.
+func ropeTheta(c *Config, size int) float64 {
+	if size%2 != 0 {
+		c.fail("head size %d is odd; rotary positions need an even one", size)
 	}
-	if a.Size < 2 || a.Size%2 != 0 {
-		c.fail("head size %d is not a positive even number", a.Size)
+	theta := c.Float("rope_theta", "rope.freq_base", 10000)
+	c.RefuseGGUF("rope.scaling.type", "none")
+	c.RefuseGGUF("rope.dimension_count", size)
+	c.Refuse("partial_rotary_factor", 1, 1.0)
+	for _, key := range []string{"rope_scaling", "rope_parameters"} { // transformers 4 and 5
+		switch v := c.raw.HF[key].(type) {
+		case nil:
+		case map[string]any:
+			theta = ropeSettings(c, key, v, theta)
+		default:
+			c.refuse(key, v)
+		}
 	}
+	return theta
+}
+
+// ropeSettings reads transformers' description of rotary positions: only the plain kind is served.
+func ropeSettings(c *Config, key string, settings map[string]any, theta float64) float64 {
+	for _, name := range []string{"rope_type", "type"} {
+		if kind := settings[name]; kind != nil && kind != "default" {
+			c.refuse(key+"."+name, kind)
+		}
+	}
+	for name, v := range settings {
+		if _, nested := v.(map[string]any); nested { // a description for each kind of layer
+			c.refuse(key+"."+name, v)
+		}
+	}
+	if part, ok := number(settings["partial_rotary_factor"]); ok && part != 1 {
+		c.refuse(key+".partial_rotary_factor", part)
+	}
+	v := settings["rope_theta"]
+	if v == nil {
+		return theta
+	}
+	f, ok := number(v)
+	if !ok {
+		c.fail("%s.rope_theta is %s; it must be a number", key, brief(v))
+	}
+	return c.positive(key+".rope_theta", f)
 }

@@ -2,7 +2,9 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,7 +86,7 @@ func (m *Model) checkNames() error {
 	}
 	for _, name := range m.File.Names() {
 		if !used[name] && !m.Design.unused(name) {
-			return fmt.Errorf("the file has a tensor %.80q that a %s model as Hone runs it does not use: without it the model would be another one", name, m.Arch)
+			return fmt.Errorf("the file has a tensor %.80q that a %s model as its config tells does not use: without it the model would be another one", name, m.Arch)
 		}
 	}
 	return nil
@@ -149,6 +151,9 @@ func (d *Design) ToGGUFRows(p nn.Param, data []byte) []byte {
 // ggufName translates model.layers.3.mlp.up_proj.weight by the table's row for model.layers.%d.mlp.up_proj.
 func ggufName(table map[string]string, name string) (string, bool) {
 	cut := strings.LastIndexByte(name, '.')
+	if cut < 0 {
+		return "", false
+	}
 	stem, suffix := name[:cut], name[cut:]
 	parts := strings.Split(stem, ".")
 	block := ""
@@ -211,28 +216,11 @@ func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) {
 	return tokenizer.FromHF(m.config.raw.Dir)
 }
 
-// ChatTemplate is the source of the model's Jinja chat template, "" when it has none.
-func (m *Model) ChatTemplate() string {
-	if m.config.raw.GGUF != nil {
-		s, _ := m.config.raw.GGUF.String("tokenizer.chat_template")
-		return s
-	}
-	if b, err := os.ReadFile(filepath.Join(m.config.raw.Dir, "chat_template.jinja")); err == nil {
-		return string(b)
-	}
-	var config struct {
-		Template any `json:"chat_template"`
-	}
-	readJSON(filepath.Join(m.config.raw.Dir, "tokenizer_config.json"), &config)
-	s, _ := config.Template.(string)
-	return s
-}
-
 // pooling reads a sentence-transformers directory's modules: only mean pooling is served; it tells whether vectors are
 // normalised. A directory without modules.json gets mean pooling and normalised vectors.
 func (c *Config) pooling() (normalize bool) {
 	var modules []struct{ Path, Type string }
-	if !readJSON(filepath.Join(c.raw.Dir, "modules.json"), &modules) {
+	if !c.readBeside("modules.json", &modules) {
 		return true
 	}
 	for _, module := range modules {
@@ -243,7 +231,7 @@ func (c *Config) pooling() (normalize bool) {
 		case "Pooling":
 			c.checkMeanPooling(module.Path)
 		default:
-			c.fail("modules.json names a %s module, which Hone does not serve yet", kind)
+			c.fail("modules.json names a %.80q module, which Hone does not serve yet", kind)
 		}
 	}
 	return normalize
@@ -251,27 +239,53 @@ func (c *Config) pooling() (normalize bool) {
 
 func (c *Config) checkMeanPooling(path string) {
 	if !filepath.IsLocal(path) {
-		c.fail("modules.json names the path %q outside of the model's directory", path)
+		c.fail("modules.json names the path %.80q outside of the model's directory", path)
 		return
 	}
 	var pooling map[string]any
-	readJSON(filepath.Join(c.raw.Dir, path, "config.json"), &pooling)
+	file := filepath.Join(path, "config.json")
+	c.readBeside(file, &pooling)
 	for key, on := range pooling {
 		if on == true && strings.HasPrefix(key, "pooling_mode_") && key != "pooling_mode_mean_tokens" {
-			c.fail("%s/config.json asks for %s; Hone serves mean pooling", path, key)
+			c.fail("%s asks for %.80q; Hone serves mean pooling", file, key)
 		}
+	}
+	if mode := pooling["pooling_mode"]; mode != nil && mode != "mean" {
+		c.fail("%s asks for %s pooling; Hone serves mean pooling", file, brief(mode))
 	}
 }
 
-// readJSON reads a small optional JSON file; false when it is absent or no JSON.
-func readJSON(path string, v any) bool {
-	const most = 1 << 20
-	info, err := os.Stat(path)
-	if err != nil || info.Size() > most {
+// readBeside reads an optional JSON file of the model's directory; false when it is absent. One that cannot be read is a
+// fault of the model.
+func (c *Config) readBeside(name string, v any) bool {
+	if c.raw.Dir == "" {
 		return false
 	}
+	ok, err := readJSON(filepath.Join(c.raw.Dir, name), v)
+	if err != nil {
+		c.fail("%s: %w", name, err)
+	}
+	return ok
+}
+
+// readJSON reads a small optional JSON file; false when it is absent.
+func readJSON(path string, v any) (bool, error) {
+	const most = 1 << 20
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if info.Size() > most {
+		return false, fmt.Errorf("it has %d bytes, at most %d are read", info.Size(), most)
+	}
 	b, err := os.ReadFile(path)
-	return err == nil && json.Unmarshal(b, v) == nil
+	if err != nil {
+		return false, err
+	}
+	return true, json.Unmarshal(b, v)
 }
 
 // LoadOptions says how a model is made ready to run.

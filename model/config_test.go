@@ -1,0 +1,147 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+type m = map[string]any
+
+// TestConfigs: a config alone; what is wrong is named, what is harmless passes.
+func TestConfigs(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change m
+		says   string
+	}{
+		{"plain", nil, ""},
+		{"no architecture", m{"architectures": nil}, `architecture "" is not served`},
+		{"by model type", m{"architectures": nil, "model_type": "llama"}, ""},
+		{"unknown architecture", m{"architectures": []any{"FooForCausalLM"}}, `"FooForCausalLM" is not served; Hone runs bert, llama`},
+		{"architecture of a wrong type", m{"architectures": []any{m{"a": 1}}}, "is not served"},
+		{"endless architecture", m{"architectures": []any{strings.Repeat("x", 1e6)}}, "is not served"},
+		{"no layers", m{"num_hidden_layers": nil}, "config has no num_hidden_layers"},
+		{"zero layers", m{"num_hidden_layers": 0}, "num_hidden_layers is 0; it must be a whole number"},
+		{"negative layers", m{"num_hidden_layers": -3}, "num_hidden_layers is -3"},
+		{"fractional layers", m{"num_hidden_layers": 2.5}, "num_hidden_layers is 2.5"},
+		{"too many layers", m{"num_hidden_layers": 1 << 27}, "Hone takes at most 1024"},
+		{"layers as text", m{"num_hidden_layers": "2"}, `num_hidden_layers is "2"; it must be a number`},
+		{"layers as a list", m{"num_hidden_layers": []any{1, 2}}, "num_hidden_layers is [1 2]; it must be a number"},
+		{"layers as no number", m{"num_hidden_layers": json.Number("")}, "must be a number"},
+		{"huge width", m{"hidden_size": json.Number("1e300")}, "hidden_size is 1e+300"},
+		{"endless width", m{"hidden_size": json.Number("1e999")}, "hidden_size is 1e999; it must be a number"},
+		{"width NaN", m{"hidden_size": math.NaN()}, "hidden_size is NaN"},
+		{"no width", m{"hidden_size": nil}, "config has no hidden_size"},
+		{"heads do not divide the width", m{"num_attention_heads": 3, "num_key_value_heads": 3}, "a hidden size of 16 is not shared evenly by 3"},
+		{"more heads than width", m{"num_attention_heads": 32, "num_key_value_heads": 32}, "not shared evenly"},
+		{"key/value heads", m{"num_key_value_heads": 3}, "4 attention heads do not share 3"},
+		{"key/value heads as text", m{"num_key_value_heads": "two"}, `num_key_value_heads is "two"`},
+		{"odd head", m{"head_dim": 7}, "head size 7 is odd"},
+		{"huge head", m{"head_dim": 1 << 20}, "are too large"},
+		{"huge heads", m{"num_attention_heads": 1 << 28, "num_key_value_heads": 1, "head_dim": 2048}, "are too large"},
+		{"no vocabulary", m{"vocab_size": nil}, "config has no vocab_size"},
+		{"no context", m{"max_position_embeddings": nil}, "config has no max_position_embeddings"},
+		{"epsilon zero", m{"rms_norm_eps": 0.0}, "rms_norm_eps is 0; it must be a positive"},
+		{"epsilon as text", m{"rms_norm_eps": "1e-5"}, `rms_norm_eps is "1e-5"`},
+		{"theta negative", m{"rope_theta": -1.0}, "rope_theta is -1"},
+		{"flag of a wrong type", m{"attention_bias": "yes"}, `attention_bias is "yes"; it must be true or false`},
+		{"tied as a number", m{"tie_word_embeddings": 1}, "tie_word_embeddings is 1; it must be true or false"},
+		{"activation", m{"hidden_act": "relu"}, `sets hidden_act to "relu"`},
+		{"biased MLP", m{"mlp_bias": true}, "sets mlp_bias to true"},
+		{"scaled rope", m{"rope_scaling": m{"rope_type": "llama3", "factor": 8.0}}, `sets rope_scaling.rope_type to "llama3"`},
+		{"scaled rope, old name", m{"rope_scaling": m{"type": "linear", "factor": 2.0}}, `sets rope_scaling.type to "linear"`},
+		{"rope scaling of a wrong type", m{"rope_scaling": "linear"}, `sets rope_scaling to "linear"`},
+		{"plain rope scaling", m{"rope_scaling": m{"rope_type": "default"}}, ""},
+		{"rope parameters", m{"rope_parameters": m{"rope_type": "default", "rope_theta": 1e5}}, ""},
+		{"scaled rope parameters", m{"rope_parameters": m{"rope_type": "yarn", "rope_theta": 1e5}}, `rope_parameters.rope_type to "yarn"`},
+		{"rope parameters by layer", m{"rope_parameters": m{"full_attention": m{"rope_theta": 1e5}}}, "rope_parameters.full_attention"},
+		{"partial rope", m{"rope_parameters": m{"rope_theta": 1e5, "partial_rotary_factor": 0.5}}, "partial_rotary_factor"},
+		{"partial rope above", m{"partial_rotary_factor": 0.5}, "partial_rotary_factor"},
+		{"theta of a wrong type", m{"rope_parameters": m{"rope_theta": "1e5"}}, `rope_parameters.rope_theta is "1e5"`},
+		{"theta of zero", m{"rope_parameters": m{"rope_theta": 0}}, "rope_parameters.rope_theta is 0"},
+		{"harmless", m{"torch_dtype": "bfloat16", "dtype": "float32", "pretraining_tp": 1, "use_cache": true, "bos_token_id": 1}, ""},
+	} {
+		_, err := FromConfig(with(llamaConfig(), c.change))
+		checkError(t, c.name, err, c.says)
+	}
+	for _, c := range []struct {
+		name   string
+		change m
+		says   string
+	}{
+		{"plain", nil, ""},
+		{"no token types", m{"type_vocab_size": nil}, "config has no type_vocab_size"},
+		{"heads", m{"num_attention_heads": 5}, "a hidden size of 12 is not shared evenly by 5"},
+		{"head of an odd size", m{}, ""},
+		{"decoder", m{"is_decoder": true}, "sets is_decoder to true"},
+		{"positions", m{"position_embedding_type": "relative_key"}, `position_embedding_type to "relative_key"`},
+		{"activation", m{"hidden_act": "gelu_new"}, `hidden_act to "gelu_new"`},
+		{"epsilon", m{"layer_norm_eps": -1e-12}, "layer_norm_eps is -1e-12"},
+	} {
+		_, err := FromConfig(with(bertConfig(), c.change))
+		checkError(t, "bert: "+c.name, err, c.says)
+	}
+	nulls := llamaConfig()
+	for _, key := range []string{"num_key_value_heads", "head_dim", "rope_scaling", "rope_parameters", "attention_bias", "hidden_act"} {
+		nulls[key] = nil
+	}
+	if _, err := FromConfig(nulls); err != nil {
+		t.Errorf("null settings: %v", err)
+	}
+	if _, err := FromConfig(nil); err == nil {
+		t.Error("no config")
+	}
+}
+
+// TestRopeTheta: transformers 5 moved the base of the rotary frequencies; both places give the same model.
+func TestRopeTheta(t *testing.T) {
+	for _, change := range []m{
+		{"rope_theta": 12345.0},
+		{"rope_theta": 10000.0, "rope_parameters": m{"rope_theta": json.Number("12345"), "rope_type": "default"}},
+	} {
+		d, err := FromConfig(with(llamaConfig(), change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.HF["rope_theta"]; got != 12345.0 {
+			t.Errorf("theta %v of %v", got, change)
+		}
+	}
+}
+
+// FuzzConfig: no config may panic or take more memory than a program of maxBlocks blocks.
+func FuzzConfig(f *testing.F) {
+	for _, c := range []m{llamaConfig(), bertConfig(), with(llamaConfig(), m{"num_hidden_layers": maxBlocks}), with(bertConfig(), m{"num_hidden_layers": 1 << 27}),
+		with(llamaConfig(), m{"head_dim": 1 << 27}), with(llamaConfig(), m{"rope_parameters": m{"rope_theta": 1, "x": []any{}}}), {"architectures": 3}, {"model_type": "llama"}} {
+		b, err := json.Marshal(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var config map[string]any
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		if d.Decode(&config) != nil {
+			return
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		design, err := FromConfig(config)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20+8*uint64(len(b)) {
+			t.Errorf("took %d bytes", took)
+		}
+		if (design == nil) == (err == nil) {
+			t.Errorf("design %v and error %v", design, err)
+		}
+		if err == nil && len(design.Program.Params()) == 0 {
+			t.Error("a model of nothing")
+		}
+	})
+}

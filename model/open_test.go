@@ -1,0 +1,144 @@
+package model
+
+import (
+	"path/filepath"
+	"testing"
+
+	"hone/kernel"
+	"hone/nn"
+)
+
+// TestHuggingFaceLies: a directory whose config does not fit its tensors is refused, and the error names the file and
+// the fault.
+func TestHuggingFaceLies(t *testing.T) {
+	right := shapesOf(t, llamaConfig(), "")
+	head := shapes{"lm_head.weight": {11, 16}}
+	for _, c := range []struct {
+		name   string
+		config m
+		s      shapes
+		says   string
+	}{
+		{"right", nil, right, ""},
+		{"spare tensors", nil, right.with(shapes{"model.rotary_emb.inv_freq": {2}, "model.layers.0.self_attn.rotary_emb.inv_freq": {2}}), ""},
+		{"fewer layers than the file", m{"num_hidden_layers": 1}, right, "does not use"},
+		{"more layers than the file", m{"num_hidden_layers": 3}, right, "the file lacks 9 of the model's weights, the first is model.layers.2.input_layernorm.weight"},
+		{"far more layers than the file", m{"num_hidden_layers": 1000}, right, "the file lacks 8982"},
+		{"vocabulary", m{"vocab_size": 12}, right, "model.embed_tokens.weight has shape [11 16], the config says [12 16]"},
+		{"width", m{"hidden_size": 32}, right, "has shape [11 16], the config says [11 32]"},
+		{"heads", m{"num_attention_heads": 2}, right, "k_proj.weight has shape [8 16], the config says [16 16]"},
+		{"head size", m{"head_dim": 8}, right, "q_proj.weight has shape [16 16], the config says [32 16]"},
+		{"key/value heads", m{"num_key_value_heads": 4}, right, "k_proj.weight has shape [8 16]"},
+		{"intermediate size", m{"intermediate_size": 48}, right, "gate_proj.weight has shape [24 16], the config says [48 16]"},
+		{"embedding of one dimension", nil, right.with(shapes{"model.embed_tokens.weight": {176}}), "has shape [176]"},
+		{"embedding of three dimensions", nil, right.with(shapes{"model.embed_tokens.weight": {11, 4, 4}}), "has shape [11 4 4]"},
+		{"embedding turned", nil, right.with(shapes{"model.embed_tokens.weight": {16, 11}}), "has shape [16 11]"},
+		{"norm", nil, right.with(shapes{"model.norm.weight": {15}}), "model.norm.weight has shape [15]"},
+		{"no weights", nil, shapes{"x": {1}}, "the file lacks 20 of the model's weights"},
+		{"unmentioned biases", nil, right.with(shapes{"model.layers.0.self_attn.q_proj.bias": {16}}), `a tensor "model.layers.0.self_attn.q_proj.bias" that a llama model as its config tells does not use`},
+		{"absent biases", m{"attention_bias": true}, right, "the file lacks 8"},
+		{"a head beside a tied flag", nil, right.with(head), ""},
+		{"a head, no flag", m{"tie_word_embeddings": nil}, right.with(head), ""},
+		{"a tensor of something else", nil, right.with(shapes{"vision.weight": {3}}), "does not use"},
+		{"a head of its own", m{"tie_word_embeddings": false}, right.with(head), ""},
+		{"no head, no flag", m{"tie_word_embeddings": nil}, right, ""},
+		{"no head though untied", m{"tie_word_embeddings": false}, right, "tie_word_embeddings to false, but the file has no lm_head.weight"},
+		{"a head of another vocabulary", nil, right.with(shapes{"lm_head.weight": {12, 16}}), "lm_head.weight has shape [12 16]"},
+	} {
+		got := expect(t, c.name, writeHF(t, with(llamaConfig(), c.config), c.s), c.says)
+		if got != nil && got.Design.Tied != (c.s["lm_head.weight"] == nil) {
+			t.Errorf("%s: tied %v", c.name, got.Design.Tied)
+		}
+	}
+}
+
+// TestBERTPrefix: a directory of BertForMaskedLM holds the encoder under bert. and more beside it; it gives the same
+// vectors as one without the prefix.
+func TestBERTPrefix(t *testing.T) {
+	plain, prefixed := shapesOf(t, bertConfig(), ""), shapesOf(t, bertConfig(), "bert.")
+	masked := with(bertConfig(), m{"architectures": []any{"BertForMaskedLM"}})
+	extra := prefixed.with(shapes{"cls.predictions.bias": {11}, "bert.pooler.dense.weight": {12, 12}, "bert.pooler.dense.bias": {12}})
+	for name, path := range map[string]string{"plain": writeHF(t, bertConfig(), plain), "prefixed": writeHF(t, masked, extra)} {
+		got := expect(t, name, path, "")
+		if got == nil || !got.Encoder() {
+			t.Fatalf("%s: no encoder", name)
+		}
+		pool := kernel.NewPool(1)
+		defer pool.Close()
+		x, err := got.Load(LoadOptions{MaxTokens: 40, Pool: pool})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if err := x.Forward(&nn.Batch{Tokens: []int32{1, 2, 3}, Seqs: []nn.Seq{{Len: 3}}}); err != nil {
+			t.Error(name, err)
+		}
+		if err := x.Forward(&nn.Batch{Tokens: make([]int32, 17), Seqs: []nn.Seq{{Len: 17}}}); err == nil {
+			t.Errorf("%s: 17 tokens in a table of 16 positions", name)
+		}
+	}
+	expect(t, "one block too many", writeHF(t, with(masked, m{"num_hidden_layers": 1}), extra), "does not use")
+	expect(t, "a weight lost", writeHF(t, masked, extra.with(shapes{"bert.embeddings.LayerNorm.bias": nil})), "the first is embeddings.LayerNorm.bias")
+}
+
+// TestSentenceModules: what a sentence-transformers directory says of pooling is obeyed or refused.
+func TestSentenceModules(t *testing.T) {
+	s := shapesOf(t, bertConfig(), "")
+	const pool = `{"path":"1_Pooling","type":"sentence_transformers.models.Pooling"}`
+	for _, c := range []struct{ name, modules, pooling, says string }{
+		{"mean", "[" + pool + "]", `{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":false}`, ""},
+		{"mean by its new name", "[" + pool + "]", `{"pooling_mode":"mean"}`, ""},
+		{"first token", "[" + pool + "]", `{"pooling_mode_cls_token":true}`, `asks for "pooling_mode_cls_token"`},
+		{"first token by its new name", "[" + pool + "]", `{"pooling_mode":"cls"}`, `asks for "cls" pooling`},
+		{"broken pooling", "[" + pool + "]", `{`, "1_Pooling/config.json: unexpected end"},
+		{"dense", `[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]`, "", `a "Dense" module`},
+		{"outside", `[{"path":"../x","type":"Pooling"}]`, "", `the path "../x" outside`},
+		{"broken", `[{"path":`, "", "modules.json: unexpected end"},
+		{"of a wrong type", `{"path":1}`, "", "modules.json: json: cannot unmarshal"},
+	} {
+		dir := writeHF(t, bertConfig(), s)
+		writeFile(t, filepath.Join(dir, "modules.json"), []byte(c.modules))
+		if c.pooling != "" {
+			writeFile(t, filepath.Join(dir, "1_Pooling", "config.json"), []byte(c.pooling))
+		}
+		if got := expect(t, c.name, dir, c.says); got != nil && got.Design.Program.Pool.Normalize {
+			t.Errorf("%s: normalised without a Normalize module", c.name)
+		}
+	}
+}
+
+// TestGGUFLies: likewise for GGUF metadata.
+func TestGGUFLies(t *testing.T) {
+	right := ggufShapes(t)
+	for _, c := range []struct {
+		name string
+		meta m
+		s    shapes
+		says string
+	}{
+		{"no vocabulary's size", nil, right, ""},
+		{"a vocabulary's size", m{"llama.vocab_size": uint32(11)}, right, ""},
+		{"another vocabulary's size", m{"llama.vocab_size": uint32(12)}, right, "has shape [11 16], the config says [12 16]"},
+		{"no embedding", nil, right.with(shapes{"token_embd.weight": nil}), "config has no llama.vocab_size"},
+		{"no architecture", m{"general.architecture": nil}, right, `architecture "" is not served`},
+		{"another architecture", m{"general.architecture": "qwen9"}, right, `architecture "qwen9" is not served`},
+		{"BERT", m{"general.architecture": "bert"}, right, "BERT models in GGUF form are not served yet"},
+		{"no blocks", m{"llama.block_count": nil}, right, "config has no llama.block_count"},
+		{"blocks as text", m{"llama.block_count": "2"}, right, `llama.block_count is "2"; it must be a number`},
+		{"huge blocks", m{"llama.block_count": uint64(1) << 63}, right, "llama.block_count is"},
+		{"fewer blocks", m{"llama.block_count": uint32(1)}, right, "does not use"},
+		{"heads by layer", m{"llama.attention.head_count_kv": []int32{2, 2}}, right, "head_count_kv is [2 2]; it must be a number"},
+		{"scaled rope", m{"llama.rope.scaling.type": "yarn"}, right, `llama.rope.scaling.type to "yarn"`},
+		{"plain rope", m{"llama.rope.scaling.type": "none"}, right, ""},
+		{"rope factors", nil, right.with(shapes{"rope_freqs.weight": {2}}), "rope_freqs.weight"},
+		{"partial rope", m{"llama.rope.dimension_count": uint32(2)}, right, "llama.rope.dimension_count to 2"},
+		{"whole rope", m{"llama.rope.dimension_count": uint32(4)}, right, ""},
+		{"experts", m{"llama.expert_count": uint32(8)}, right, "llama.expert_count to 8"},
+		{"no experts", m{"llama.expert_count": uint32(0)}, right, ""},
+		{"values of another size", m{"llama.attention.value_length": uint32(8)}, right, "llama.attention.value_length to 8"},
+		{"biases", nil, right.with(shapes{"blk.0.attn_q.bias": {16}}), `"blk.0.attn_q.bias" that`},
+		{"a head of its own", nil, right.with(shapes{"output.weight": {11, 16}}), ""},
+		{"epsilon", m{"llama.attention.layer_norm_rms_epsilon": float32(-1)}, right, "layer_norm_rms_epsilon is -1"},
+	} {
+		expect(t, c.name, writeGGUF(t, with(ggufMeta(), c.meta), c.s), c.says)
+	}
+}
