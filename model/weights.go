@@ -45,7 +45,7 @@ func ParseWeights(spec string) (Weights, error) {
 
 // aliases are fixed by measurement; docs/numerics.md gives the figures.
 var aliases = map[string]Weights{
-	"q4":   {Linears: "int4-g32", Head: "int8-row"},
+	"q4":   {Linears: "int4-g32-asym-mse", Head: "int4-g32-asym-mse"},
 	"q8":   {Linears: "int8-g32", Head: "int8-row"},
 	"w8a8": {Linears: "w8a8", Head: ""},
 	"f32":  {Linears: "f32", Head: "f32"},
