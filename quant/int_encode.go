@@ -175,17 +175,13 @@ func (f intFormat) grid(low, high float32) (scale float32, zero int) {
 	return scale, zero
 }
 
-// narrow gives a group scale the 11-bit fraction of f16; row scales are f32. A symmetric scale is cut, not rounded: the most
-// negative weight stands half-way between two codes, and a scale rounded up would give it the lower one.
+// narrow gives a group scale the 11-bit fraction of f16; row scales are f32.
 func (f intFormat) narrow(s float32) float32 {
 	if f.group == 0 || s == 0 {
 		return s
 	}
 	const drop = 13
 	b := math.Float32bits(s)
-	if !f.asym {
-		return math.Float32frombits(b &^ (1<<drop - 1))
-	}
 	r := math.Float32frombits((b + 1<<(drop-1) - 1 + b>>drop&1) &^ (1<<drop - 1))
 	if !finite(r) {
 		return math.Float32frombits(b &^ (1<<drop - 1))
