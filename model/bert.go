@@ -40,7 +40,7 @@ func designBERT(c *Config) (*Design, error) {
 	x = b.Add(x, b.EmbedPosition("embeddings.position_embeddings.weight", positions, width))
 	x = b.LayerNorm(x, "embeddings.LayerNorm", eps)
 	for i := range blocks {
-		b.Block(blockName("encoder.layer.%d.", i), func() {
+		b.Block(fmt.Sprintf("encoder.layer.%d.", i), func() {
 			x = b.LayerNorm(b.Add(x, b.Attention(x, "attention", attention)), "attention.output.LayerNorm", eps)
 			h := b.ColumnLinears(x, nn.Linear{Name: "intermediate.dense.weight", Bias: "intermediate.dense.bias", Out: mlp, Unit: 1})
 			y := b.RowLinear(b.GELU(h[0]), "output.dense.weight", "output.dense.bias", width)

@@ -68,6 +68,19 @@ func TestConfigs(t *testing.T) {
 		_, err := FromConfig(with(llamaConfig(), c.change))
 		checkError(t, c.name, err, c.says)
 	}
+	nulls := llamaConfig()
+	for _, key := range []string{"num_key_value_heads", "head_dim", "rope_scaling", "rope_parameters", "attention_bias", "hidden_act"} {
+		nulls[key] = nil
+	}
+	if _, err := FromConfig(nulls); err != nil {
+		t.Errorf("null settings: %v", err)
+	}
+	if _, err := FromConfig(nil); err == nil {
+		t.Error("no config")
+	}
+}
+
+func TestBERTConfigs(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change m
@@ -83,17 +96,7 @@ func TestConfigs(t *testing.T) {
 		{"epsilon", m{"layer_norm_eps": -1e-12}, "layer_norm_eps is -1e-12"},
 	} {
 		_, err := FromConfig(with(bertConfig(), c.change))
-		checkError(t, "bert: "+c.name, err, c.says)
-	}
-	nulls := llamaConfig()
-	for _, key := range []string{"num_key_value_heads", "head_dim", "rope_scaling", "rope_parameters", "attention_bias", "hidden_act"} {
-		nulls[key] = nil
-	}
-	if _, err := FromConfig(nulls); err != nil {
-		t.Errorf("null settings: %v", err)
-	}
-	if _, err := FromConfig(nil); err == nil {
-		t.Error("no config")
+		checkError(t, c.name, err, c.says)
 	}
 }
 

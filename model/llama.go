@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"math"
 	"strings"
 
@@ -41,7 +42,7 @@ func designLlama(c *Config) (*Design, error) {
 	b := nn.NewBuilder()
 	x := b.Embed("model.embed_tokens.weight", vocab, width)
 	for i := range blocks {
-		b.Block(blockName("model.layers.%d.", i), func() {
+		b.Block(fmt.Sprintf("model.layers.%d.", i), func() {
 			x = b.Add(x, b.Attention(b.RMSNorm(x, "input_layernorm", eps), "self_attn", attention))
 			h := b.RMSNorm(x, "post_attention_layernorm", eps)
 			gu := b.ColumnLinears(h, nn.Linear{Name: "mlp.gate_proj.weight", Out: mlp, Unit: 1}, nn.Linear{Name: "mlp.up_proj.weight", Out: mlp, Unit: 1})

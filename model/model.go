@@ -26,7 +26,8 @@ type Model struct {
 	config *Config
 }
 
-// Open opens a GGUF file or a Hugging Face directory and builds its program. The caller closes the model's File.
+// Open opens a GGUF file or a Hugging Face directory and builds its program. A file whose config and tensors do not fit
+// each other is an error that names the file and the fault. The caller closes the model's File.
 func Open(path string) (*Model, error) {
 	file, err := checkpoint.Open(path)
 	if err != nil {
@@ -54,7 +55,8 @@ func fromFile(path string, file checkpoint.File) (*Model, error) {
 	return m, m.checkNames()
 }
 
-// FromConfig designs a model from a Hugging Face config alone, without a file of weights.
+// FromConfig designs a model from a Hugging Face config alone (numbers as json.Number, float64 or int), without a file of
+// weights. What is missing, wrong or not served is an error that names it; memory is bounded whatever the config says.
 func FromConfig(hf map[string]any) (*Design, error) {
 	c := &Config{raw: checkpoint.Config{HF: hf}}
 	arch, err := archOf(c)
@@ -166,8 +168,6 @@ func ggufName(table map[string]string, name string) (string, bool) {
 	g, ok := table[strings.Join(parts, ".")]
 	return strings.Replace(g, "%d", block, 1) + suffix, ok
 }
-
-func blockName(format string, i int) string { return fmt.Sprintf(format, i) }
 
 // Matrix gives a weight by canonical name, rows in canonical order.
 func (m *Model) Matrix(name string) (quant.Matrix, error) {
@@ -291,8 +291,8 @@ func readJSON(path string, v any) (bool, error) {
 // LoadOptions says how a model is made ready to run.
 type LoadOptions struct {
 	Weights    Weights // number formats; the zero value keeps what the file has
-	MaxTokens  int
-	MaxContext int
+	MaxTokens  int     // rows of one batch, at least 1
+	MaxContext int     // positions of one sequence; 0: MaxTokens
 	KV         nn.KVConfig
 	Pool       *kernel.Pool
 }

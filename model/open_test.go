@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math"
 	"path/filepath"
 	"testing"
 
@@ -138,6 +139,9 @@ func TestGGUFLies(t *testing.T) {
 		{"biases", nil, right.with(shapes{"blk.0.attn_q.bias": {16}}), `"blk.0.attn_q.bias" that`},
 		{"a head of its own", nil, right.with(shapes{"output.weight": {11, 16}}), ""},
 		{"epsilon", m{"llama.attention.layer_norm_rms_epsilon": float32(-1)}, right, "layer_norm_rms_epsilon is -1"},
+		{"epsilon of no number", m{"llama.attention.layer_norm_rms_epsilon": float32(math.NaN())}, right, "layer_norm_rms_epsilon is NaN"},
+		{"theta of zero", m{"llama.rope.freq_base": float32(0)}, right, "freq_base is 0"},
+		{"endless theta", m{"llama.rope.freq_base": float32(math.Inf(1))}, right, "freq_base is +Inf"},
 	} {
 		expect(t, c.name, writeGGUF(t, with(ggufMeta(), c.meta), c.s), c.says)
 	}

@@ -17,7 +17,8 @@ type Attention struct {
 	InvFreq []float64
 }
 
-// Attention emits q, k, v, the attention and the output projection.
+// Attention emits q, k, v, the attention and the output projection of x [rows, width]; the value has x's shape. Heads is a
+// multiple of KVHeads, and Size is even where there are rotary positions.
 func (b *Builder) Attention(x Value, prefix string, a Attention) Value {
 	group := a.Heads / a.KVHeads
 	lin := func(name string, heads, unit int) Linear {
@@ -91,7 +92,7 @@ func (a *Attend) bind(x *Exec) (bound, error) {
 
 func (b *boundAttend) forward() {
 	b.x.forRows(b.x.width(b.q)*4, b.run)
-	b.x.runTasks(len(b.x.chunks)*b.kvHeads, b)
+	b.x.opt.Pool.Run(len(b.x.chunks)*b.kvHeads, b)
 }
 
 // storeRows rotates q and k of rows [lo, hi) and writes k and v to the store.

@@ -1,6 +1,10 @@
 package nn
 
-import "math"
+import (
+	"math"
+
+	"hone/kernel"
+)
 
 // backward recomputes the weights of each query from the saved, rotated q and k:
 // dv += pᵀ·dy, dp = dy·vᵀ, ds = p·(dp - Σ p·dp), dq = ds·k·scale, dk += dsᵀ·q·scale.
@@ -27,8 +31,8 @@ func (b *boundAttend) backward() {
 			b.rope.unapply(dk[r*b.kvHeads*b.dim:(r+1)*b.kvHeads*b.dim], x.rowPos[r], b.dim)
 		}
 	}
-	addTo(x.grad(b.q), dq)
-	addTo(x.grad(b.k), dk)
+	kernel.Add(x.grad(b.q), x.grad(b.q), dq)
+	kernel.Add(x.grad(b.k), x.grad(b.k), dk)
 }
 
 func (b *boundAttend) qRow(r, h int) int  { return (r*b.heads + h) * b.dim }

@@ -26,7 +26,8 @@ type Options struct {
 	Stream bool
 }
 
-// Memory counts what an executor holds, in bytes.
+// Memory counts what an executor holds, in bytes: packed weights (with Stream, those outside of blocks), the paged cache,
+// and the buffers of values.
 type Memory struct{ Weights, KV, Activations int64 }
 
 // Exec runs a program over loaded weights. It is used by one goroutine at a time; a Forward in steady state allocates
@@ -39,7 +40,7 @@ type Exec struct {
 	ops    []bound
 	head   *boundHead
 	store  kvStore // paged cache, or the one-layer scratch of the batch's own rows
-	own    kvStore
+	own    *kvF32
 	paged  kvStore
 	values [][]float32
 	grads  [][]float32
@@ -205,10 +206,14 @@ func (x *Exec) planKV() error {
 
 // ownStore is the one-layer store of a batch whose sequences have no block tables.
 func (x *Exec) ownStore(blocks int) kvStore {
-	if s, ok := x.own.(*kvF32); ok && s.blocks >= blocks {
-		return s
+	if x.own != nil && x.own.blocks >= blocks {
+		return x.own
 	}
 	shape := newKVShape([]attentionShape{x.p.widestHeads()}, blocks)
+	if x.own != nil {
+		x.memory.Activations -= 4 * int64(x.own.floats())
+	}
+	x.memory.Activations += 4 * int64(shape.floats())
 	x.own = &kvF32{shape, make([]float32, shape.floats())}
 	return x.own
 }

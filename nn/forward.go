@@ -209,6 +209,3 @@ func (x *Exec) forRows(work int, run func(lo, hi int)) {
 	x.rowTask = rowTask{run, x.rows, each}
 	x.opt.Pool.Run((x.rows+each-1)/each, &x.rowTask)
 }
-
-// runTasks runs n attention tasks.
-func (x *Exec) runTasks(n int, b *boundAttend) { x.opt.Pool.Run(n, b) }

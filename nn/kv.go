@@ -203,5 +203,3 @@ func (c *kvInt8) values(layer, block, head int, scratch []float32) []float32 {
 	}
 	return scratch[:nv]
 }
-
-func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }

@@ -23,7 +23,8 @@ type Linear struct {
 	out        Value
 }
 
-// ColumnLinears emits linears whose output features are cut over the ranks in whole units.
+// ColumnLinears emits linears of x [rows, in] whose output features are cut over the ranks in whole units; it returns
+// one value [rows, Out] for each.
 func (b *Builder) ColumnLinears(x Value, each ...Linear) []Value {
 	op := &Linears{in: x, width: b.p.Width(x), Shard: Column}
 	var outs []Value
@@ -40,7 +41,8 @@ func (b *Builder) ColumnLinears(x Value, each ...Linear) []Value {
 	return outs
 }
 
-// RowLinear emits a linear that reads a cut value and sums its output over the ranks.
+// RowLinear emits a linear that reads a cut value [rows, in] and sums its output [rows, out] over the ranks; bias is a
+// name, or empty.
 func (b *Builder) RowLinear(x Value, name, bias string, out int) Value {
 	l := Linear{Name: b.name(name), Out: out, out: b.value(out, 0)}
 	if bias != "" {
@@ -53,16 +55,20 @@ func (b *Builder) RowLinear(x Value, name, bias string, out int) Value {
 func (l *Linears) Params() []Param {
 	var ps []Param
 	for _, e := range l.Each {
-		unit := e.Unit
-		if l.Shard == Row {
-			unit = l.inUnit
-		}
-		ps = append(ps, Param{Name: e.Name, Rows: e.Out, Cols: l.width, Shard: l.Shard, Unit: unit})
+		ps = append(ps, l.matrix(e))
 		if e.Bias != "" {
 			ps = append(ps, biasParam(e, l.Shard))
 		}
 	}
 	return ps
+}
+
+func (l *Linears) matrix(e Linear) Param {
+	unit := e.Unit
+	if l.Shard == Row {
+		unit = l.inUnit
+	}
+	return Param{Name: e.Name, Rows: e.Out, Cols: l.width, Shard: l.Shard, Unit: unit}
 }
 
 // biasParam: a bias follows the output features; after a row-cut product it is whole and added once, after the sum.
@@ -94,11 +100,7 @@ func (l *Linears) Cost(p *Program, tokens, _ int) Cost {
 func (l *Linears) bind(x *Exec) (bound, error) {
 	b := &boundLinears{Linears: l, x: x, bias: make([][]float32, len(l.Each))}
 	for i, e := range l.Each {
-		unit := e.Unit
-		if l.Shard == Row {
-			unit = l.inUnit
-		}
-		w, err := x.packed(Param{Name: e.Name, Rows: e.Out, Cols: l.width, Shard: l.Shard, Unit: unit})
+		w, err := x.packed(l.matrix(e))
 		if err != nil {
 			return nil, err
 		}
@@ -159,18 +161,18 @@ func (b *boundLinears) backward() {
 		n := x.width(e.out)
 		dy := x.grad(e.out)
 		b.products[i].W.MulT(part, width, dy, n, x.rows)
-		addTo(sum, part)
+		kernel.Add(sum, sum, part)
 		if g := x.paramGrad(e.Name); g != nil {
 			kernel.GemmTN(x.opt.Pool, n, width, x.rows, dy, n, in, width, g, width, true)
 		}
 		if g := x.paramGrad(e.Bias); g != nil {
 			for r := range x.rows {
-				addTo(g, dy[r*n:(r+1)*n])
+				kernel.Add(g, g, dy[r*n:(r+1)*n])
 			}
 		}
 	}
 	if b.Shard == Column {
 		x.allReduce(sum)
 	}
-	addTo(x.grad(b.in), sum)
+	kernel.Add(x.grad(b.in), x.grad(b.in), sum)
 }

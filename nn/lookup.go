@@ -1,5 +1,10 @@
 package nn
 
+import (
+	"hone/kernel"
+	"hone/quant"
+)
+
 // Lookup kinds: what a row of the batch is looked up by.
 type lookupKind int
 
@@ -17,17 +22,17 @@ type Lookup struct {
 	out         Value
 }
 
-// Embed looks up the token's row in a table of vocab rows.
+// Embed looks up the token's row in a table [vocab, width].
 func (b *Builder) Embed(name string, vocab, width int) Value {
 	return b.lookup(name, vocab, width, byToken)
 }
 
-// EmbedPosition looks up the absolute position's row.
+// EmbedPosition looks up the absolute position's row in a table [positions, width], which bounds the context.
 func (b *Builder) EmbedPosition(name string, positions, width int) Value {
 	return b.lookup(name, positions, width, byPosition)
 }
 
-// EmbedFirst takes row 0 of a table for every row.
+// EmbedFirst takes row 0 of a table [rows, width] for every row.
 func (b *Builder) EmbedFirst(name string, rows, width int) Value {
 	return b.lookup(name, rows, width, byZero)
 }
@@ -45,14 +50,14 @@ func (l *Lookup) Inputs() []Value                     { return nil }
 func (l *Lookup) Outputs() []Value                    { return []Value{l.out} }
 func (l *Lookup) Cost(p *Program, tokens, _ int) Cost { return Cost{} }
 func (l *Lookup) bind(x *Exec) (bound, error) {
-	table, err := x.table(l.Params()[0])
+	table, err := x.stored(l.Params()[0])
 	return &boundLookup{l, x, table}, err
 }
 
 type boundLookup struct {
 	*Lookup
 	x     *Exec
-	table *table
+	table quant.Matrix // stored face
 }
 
 func (b *boundLookup) index(row int) int {
@@ -68,7 +73,7 @@ func (b *boundLookup) index(row int) int {
 func (b *boundLookup) forward() {
 	y := b.x.value(b.out)
 	for r := range b.x.rows {
-		b.table.m.ReadRow(y[r*b.Width:(r+1)*b.Width], b.index(r))
+		b.table.ReadRow(y[r*b.Width:(r+1)*b.Width], b.index(r))
 	}
 }
 
@@ -80,6 +85,7 @@ func (b *boundLookup) backward() {
 	dy := b.x.grad(b.out)
 	for r := range b.x.rows {
 		i := b.index(r)
-		addTo(g[i*b.Width:(i+1)*b.Width], dy[r*b.Width:(r+1)*b.Width])
+		sum := g[i*b.Width : (i+1)*b.Width]
+		kernel.Add(sum, sum, dy[r*b.Width:(r+1)*b.Width])
 	}
 }

@@ -105,9 +105,3 @@ func (b *boundPointwise) backward() {
 		}
 	}
 }
-
-func addTo(dst, src []float32) {
-	for i, v := range src {
-		dst[i] += v
-	}
-}

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"hone/kernel"
 )
@@ -48,6 +49,8 @@ func normalize(y []float32) {
 		kernel.Scale(y, y, 1/n)
 	}
 }
+
+func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
 // PooledWidth is the length of a pooled vector, 0 for language models.
 func (x *Exec) PooledWidth() int {

@@ -34,17 +34,17 @@ type Param struct {
 	Head       bool // the output matrix
 }
 
-// Op is one step of a program. It is a description, shared by every runner: Bind makes the part that runs.
+// Op is one step of a program. It is a description, shared by every executor: bind makes the part that runs.
 type Op interface {
-	Params() []Param
-	Inputs() []Value
-	Outputs() []Value
+	Params() []Param  // the weights it needs
+	Inputs() []Value  // the values it reads
+	Outputs() []Value // the values it writes, each written by this op alone
 	// Cost estimates one call over tokens rows whose sequences hold context positions each.
 	Cost(p *Program, tokens, context int) Cost
 	bind(x *Exec) (bound, error)
 }
 
-// Cost is the work of an op: floating-point operations, and bytes of weights as 32-bit floats.
+// Cost is the work of an op: floating-point operations, and the number of weights that are read.
 type Cost struct{ Flops, WeightFloats int64 }
 
 // bound is an op tied to one executor's weights and buffers.
@@ -156,9 +156,6 @@ func (p *Program) checkRanks(ranks int) error {
 	}
 	return nil
 }
-
-// Layers is the number of attention layers, which is the number of layers of the KV cache.
-func (p *Program) Layers() int { return len(p.heads) }
 
 // Cost sums the cost of all ops for tokens rows with context positions each, the head for logitRows rows.
 func (p *Program) Cost(tokens, context, logitRows int) Cost {

@@ -7,21 +7,11 @@ import (
 	"hone/quant"
 )
 
-// Source gives a model's weights by canonical name, in the stored face.
+// Source gives a model's weights by canonical name, in the stored face: matrices [rows, cols], vectors of f32. An error
+// names the weight. Both are called by several goroutines at once.
 type Source interface {
 	Matrix(name string) (quant.Matrix, error)
 	Vector(name string) ([]float32, error)
-}
-
-// table is the stored face of an embedding.
-type table struct{ m quant.Matrix }
-
-func (x *Exec) table(p Param) (*table, error) {
-	m, err := x.stored(p)
-	if err != nil {
-		return nil, err
-	}
-	return &table{m}, nil
 }
 
 // stored fetches a matrix, checks its shape, converts it to the wanted number format and takes this rank's share.
