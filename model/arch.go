@@ -188,6 +188,8 @@ func number(v any) (float64, bool) {
 		return f, err == nil
 	case int:
 		return float64(n), true
+	case float32:
+		return float64(n), true
 	case float64:
 		return n, true
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -113,6 +114,21 @@ func TestRopeTheta(t *testing.T) {
 		if got := d.HF["rope_theta"]; got != 12345.0 {
 			t.Errorf("theta %v of %v", got, change)
 		}
+	}
+}
+
+// TestWrittenConfig: the config that is made up for a model from GGUF is one of the same model.
+func TestWrittenConfig(t *testing.T) {
+	d, err := FromConfig(with(llamaConfig(), m{"rms_norm_eps": 0.25, "rope_theta": 777.0, "attention_bias": true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := FromConfig(d.HF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again.HF, d.HF) || !reflect.DeepEqual(again.Program.Params(), d.Program.Params()) {
+		t.Errorf("%v became %v", d.HF, again.HF)
 	}
 }
 

@@ -100,7 +100,11 @@ type smolCase struct {
 func TestSmolLM2Golden(t *testing.T) {
 	var golden struct{ Cases []smolCase }
 	readJSONFile(t, testdata.Data(t, "models/golden/smollm2_golden.json"), &golden)
-	for _, file := range []string{"smollm2-135m-instruct.Q4_1.gguf", "smollm2-135m-offgrid.F32.gguf"} {
+	files := []string{"smollm2-135m-instruct.Q4_1.gguf", "smollm2-135m-offgrid.F32.gguf"}
+	if testing.Short() {
+		files = files[:1]
+	}
+	for _, file := range files {
 		_, x := load(t, testdata.Models(t, file), "f32", 512)
 		for _, c := range golden.Cases {
 			checkSmolCase(t, x, c)
