@@ -65,7 +65,7 @@ func archOf(c *Config) (Arch, error) {
 	if a, ok := archs[name]; ok {
 		return a, nil
 	}
-	return Arch{}, fmt.Errorf("architecture %.80q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
+	return Arch{}, unserved("architecture %.80q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
 }
 
 // arch is the model type that the file gives itself.
@@ -94,6 +94,20 @@ type Config struct {
 	raw  checkpoint.Config
 	file checkpoint.File
 	Err  error
+}
+
+// UnservedError is the error of a file that is whole, but asks for what Hone does not run.
+type UnservedError struct{ text string }
+
+func (e *UnservedError) Error() string { return e.text }
+
+func unserved(format string, args ...any) error { return &UnservedError{fmt.Sprintf(format, args...)} }
+
+// unserved is fail with an UnservedError.
+func (c *Config) unserved(format string, args ...any) {
+	if c.Err == nil {
+		c.Err = unserved(format, args...)
+	}
 }
 
 func (c *Config) fail(format string, args ...any) {
@@ -244,7 +258,7 @@ func (c *Config) RefuseGGUF(key string, allowed any) {
 }
 
 func (c *Config) refuse(key string, v any) {
-	c.fail("config sets %s to %s, which Hone does not serve yet", key, brief(v))
+	c.unserved("config sets %s to %s, which Hone does not serve yet", key, brief(v))
 }
 
 func (c *Config) ggufKey(key string) string { return c.arch() + "." + key }

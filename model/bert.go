@@ -1,8 +1,6 @@
 package model
 
 import (
-	"fmt"
-
 	"hone/nn"
 )
 
@@ -14,7 +12,7 @@ func init() {
 
 func designBERT(c *Config) (*Design, error) {
 	if c.raw.GGUF != nil {
-		return nil, fmt.Errorf("BERT models in GGUF form are not served yet; use the Hugging Face directory")
+		return nil, unserved("BERT models in GGUF form are not served yet; use the Hugging Face directory")
 	}
 	width := c.Int("hidden_size", "")
 	heads := c.Int("num_attention_heads", "")

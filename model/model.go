@@ -69,6 +69,9 @@ func FromConfig(hf map[string]any) (*Design, error) {
 // checkNames refuses a file that lacks a weight or gives it another shape, before memory is taken for any of them, and
 // one with a weight that the program would leave out: a further block, a bias, a table of scaled rotations.
 func (m *Model) checkNames() error {
+	if len(m.File.Names()) == 0 {
+		return unserved("the file holds no weights, at most a vocabulary")
+	}
 	var missing []string
 	used := map[string]bool{}
 	for _, p := range m.Design.Program.Params() {
@@ -88,7 +91,7 @@ func (m *Model) checkNames() error {
 	}
 	for _, name := range m.File.Names() {
 		if !used[name] && !m.Design.unused(name) {
-			return fmt.Errorf("the file has a tensor %.80q that a %s model as its config tells does not use: without it the model would be another one", name, m.Arch)
+			return unserved("the file has a tensor %.80q that a %s model as its config tells does not use: without it the model would be another one", name, m.Arch)
 		}
 	}
 	return nil
@@ -231,7 +234,7 @@ func (c *Config) pooling() (normalize bool) {
 		case "Pooling":
 			c.checkMeanPooling(module.Path)
 		default:
-			c.fail("modules.json names a %.80q module, which Hone does not serve yet", kind)
+			c.unserved("modules.json names a %.80q module, which Hone does not serve yet", kind)
 		}
 	}
 	return normalize
@@ -247,11 +250,11 @@ func (c *Config) checkMeanPooling(path string) {
 	c.readBeside(file, &pooling)
 	for key, on := range pooling {
 		if on == true && strings.HasPrefix(key, "pooling_mode_") && key != "pooling_mode_mean_tokens" {
-			c.fail("%s asks for %.80q; Hone serves mean pooling", file, key)
+			c.unserved("%s asks for %.80q; Hone serves mean pooling", file, key)
 		}
 	}
 	if mode := pooling["pooling_mode"]; mode != nil && mode != "mean" {
-		c.fail("%s asks for %s pooling; Hone serves mean pooling", file, brief(mode))
+		c.unserved("%s asks for %s pooling; Hone serves mean pooling", file, brief(mode))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -114,6 +115,9 @@ func inspect(path string, w *weightsFlag) (*inspection, error) {
 		i.Bytes += t.Bytes
 	}
 	m, err := model.Open(path)
+	if other := (*model.UnservedError)(nil); err != nil && !errors.As(err, &other) {
+		return nil, err
+	}
 	if err != nil {
 		i.Reason = err.Error()
 		if tok, err := openTokenizer(path); err == nil {

@@ -277,3 +277,25 @@ func TestInspectUnserved(t *testing.T) {
 		}
 	}
 }
+
+// TestInspectDamaged: a file whose settings contradict its tensors is a bad file, one without tensors is not.
+func TestInspectDamaged(t *testing.T) {
+	file, err := os.ReadFile(testdata.Data(t, "models/stories260K-gguf/stories260K-f32.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("llama.feed_forward_length")
+	at := bytes.Index(file, key)
+	if at < 0 {
+		t.Fatal("no such key")
+	}
+	file[at+len(key)+4] ^= 1
+	path := filepath.Join(t.TempDir(), "flipped.gguf")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "inspect", path); code != exitFailed || !strings.Contains(errs, path) || !strings.Contains(errs, "mlp.gate_proj") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	must(t, "inspect", testdata.Data(t, "tokenizers/llama.cpp-vocab/ggml-vocab-deepseek-llm.gguf"))
+}
