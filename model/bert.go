@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+
 	"hone/nn"
 )
 

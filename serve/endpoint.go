@@ -73,7 +73,13 @@ type exchange struct {
 	principal string // short name of the API key, "" without keys
 	id        string // 24 hexadecimal digits
 	arrived   time.Time
-	status    int // sent so far, 0 for none
+	status    int           // sent so far, 0 for none
+	patience  time.Duration // for one write to a client that does not read
+}
+
+// limitWrite gives up on a client that does not read what is written next. Not every ResponseWriter can, and none the worse.
+func (x *exchange) limitWrite() {
+	http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.patience))
 }
 
 func (x *exchange) WriteHeader(status int) {
@@ -104,6 +110,7 @@ func (x *exchange) json(status int, body any) error {
 		return fmt.Errorf("encoding a reply: %w", err)
 	}
 	x.Header().Set("Content-Type", "application/json")
+	x.limitWrite()
 	x.WriteHeader(status)
 	x.Write(b.Bytes()) // an error means that the client has gone
 	return nil
@@ -111,7 +118,7 @@ func (x *exchange) json(status int, body any) error {
 
 // ServeHTTP answers one request: Host, route, key, drain, handler, and one place for errors and panics.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, r: r, arrived: time.Now(), id: newID()}
+	x := &exchange{ResponseWriter: w, r: r, arrived: time.Now(), id: newID(), patience: s.limits.WriteTimeout}
 	x.Header().Set("X-Request-Id", "req-"+x.id)
 	x.Header().Set("X-Content-Type-Options", "nosniff")
 	route := "other"

@@ -102,7 +102,7 @@ func (s *Server) collect(x *exchange, g *generation, j *job) ([]choice, usage, e
 // stream sends each event as it comes. Its headers leave with the first one, so that a request which fails before has
 // a status of its own; later errors are an event.
 func (s *Server) stream(x *exchange, g *generation, j *job, f format) error {
-	out := newEventStream(x, s.limits.WriteTimeout)
+	out := newEventStream(x)
 	var u usage
 	var b []byte
 	for {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,35 @@ func TestDrain(t *testing.T) {
 	}
 	if status(t, base, "/healthz") != 0 {
 		t.Error("the server still answers after the drain")
+	}
+}
+
+// TestDeafClient: a client that does not read its whole reply is given up, and does not hold up the drain.
+func TestDeafClient(t *testing.T) {
+	wrote := make(chan struct{})
+	s := testServer(t, &fakeEngine{}, asEncoder, func(c *Config) {
+		c.Limits.WriteTimeout, c.Limits.DrainTimeout = 100*time.Millisecond, 20*time.Second
+		c.Embedder = func(_ context.Context, inputs [][]int32) ([][]float32, error) {
+			defer close(wrote)
+			out := make([][]float32, 64)
+			for i := range out {
+				out[i] = slices.Repeat([]float32{0.123456789}, 32<<10)
+			}
+			return out[:len(inputs)], nil
+		}
+	})
+	base, stop := start(t, s)
+	c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	body := `{"model":"tiny","input":[` + strings.Repeat(`"x",`, 63) + `"x"]}`
+	fmt.Fprintf(c, "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	<-wrote
+	begun := time.Now()
+	if err := stop(); err != nil || time.Since(begun) > 15*time.Second {
+		t.Errorf("the drain took %v: %v", time.Since(begun), err)
 	}
 }
 

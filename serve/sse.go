@@ -1,9 +1,6 @@
 package serve
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 const streamEnd = "data: [DONE]\n\n"
 
@@ -11,12 +8,11 @@ const streamEnd = "data: [DONE]\n\n"
 type eventStream struct {
 	x       *exchange
 	control *http.ResponseController
-	timeout time.Duration
 	started bool
 }
 
-func newEventStream(x *exchange, timeout time.Duration) *eventStream {
-	return &eventStream{x: x, control: http.NewResponseController(x), timeout: timeout}
+func newEventStream(x *exchange) *eventStream {
+	return &eventStream{x: x, control: http.NewResponseController(x)}
 }
 
 // send writes events that are already framed. A client that does not read within the timeout is given up.
@@ -29,7 +25,7 @@ func (s *eventStream) send(events []byte) error {
 		h.Set("X-Accel-Buffering", "no")
 		s.x.WriteHeader(http.StatusOK)
 	}
-	s.control.SetWriteDeadline(time.Now().Add(s.timeout)) // not served by every ResponseWriter, and none the worse
+	s.x.limitWrite()
 	if _, err := s.x.Write(events); err != nil {
 		return err
 	}

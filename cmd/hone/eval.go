@@ -158,7 +158,10 @@ func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err
 		return nil, 0, fmt.Errorf("%s: no windows; want {\"windows\":[{\"from\":1,\"tokens\":[…]}]}", f.ids)
 	}
 	f.ctx, f.protocol = 0, "ids"
-	for _, w := range file.Windows {
+	for i, w := range file.Windows {
+		if len(w.Tokens) < 2 {
+			return nil, 0, fmt.Errorf("%s: window %d has %d tokens; scoring needs two at least", f.ids, i, len(w.Tokens))
+		}
 		windows = append(windows, eval.Window{Tokens: w.Tokens, From: w.From})
 		tokens += len(w.Tokens)
 		f.ctx = max(f.ctx, len(w.Tokens))

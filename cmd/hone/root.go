@@ -102,11 +102,11 @@ func takes(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		problem := "needs more than"
+		problem := "too few"
 		if len(args) > most {
-			problem = "takes fewer than"
+			problem = "too many"
 		}
-		return usagef("`%s` %s %d words; usage: hone %s (quote a text with spaces)", cmd.CommandPath(), problem, len(args), cmd.Use)
+		return usagef("`%s` got %s words (%d); usage: hone %s (quote a text with spaces)", cmd.CommandPath(), problem, len(args), cmd.Use)
 	}
 }
 

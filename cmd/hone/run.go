@@ -187,6 +187,9 @@ func (f *runFlags) once(cmd *cobra.Command, g *generator, prompt string) error {
 	}
 	if !*f.json {
 		fmt.Fprintln(text)
+		if out.Finish == engine.FinishLength {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: the answer was cut off after %d tokens; --max-tokens or --ctx allow more\n", len(out.Tokens))
+		}
 		return nil
 	}
 	r := runReport{Text: out.Text, IDs: out.Tokens, FinishReason: out.Finish, Prompt: len(ids)}

@@ -154,7 +154,7 @@ func (b *backend) run(ctx context.Context) error {
 	}
 	if b.listener, err = net.Listen("tcp", b.listen); err != nil {
 		b.model.File.Close()
-		return err
+		return fmt.Errorf("--listen %s: %w; choose another address, port 0 takes a free one", b.listen, err)
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
