@@ -67,7 +67,8 @@ func TestHostileTemplates(t *testing.T) {
 			if err == nil {
 				t.Error("no error")
 			}
-			if d := time.Since(start); d > 2*maxRenderTime {
+			// Ten times: other processes may hold the cores meanwhile; a template that nothing stops never ends.
+			if d := time.Since(start); d > 10*maxRenderTime {
 				t.Errorf("took %v", d)
 			}
 			t.Logf("%v: %v", time.Since(start), err)
