@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"hone/kernel"
 )
@@ -203,6 +204,9 @@ type ropeTable struct {
 
 // grow extends the table to positions [0, n).
 func (t *ropeTable) grow(n int) {
+	if more := n*len(t.freq) - len(t.cos); more > 0 {
+		t.cos, t.sin = slices.Grow(t.cos, more), slices.Grow(t.sin, more)
+	}
 	for p := len(t.cos) / len(t.freq); p < n; p++ {
 		for _, f := range t.freq {
 			sin, cos := math.Sincos(float64(p) * f)

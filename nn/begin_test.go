@@ -136,6 +136,7 @@ func TestRefusedExecutors(t *testing.T) {
 		{"Pool", good, Options{MaxTokens: 1}},
 		{"Stream drops", good, Options{MaxTokens: 1, Pool: pool, Stream: true, Keep: true}},
 		{`type "fp4" is not known`, good, Options{MaxTokens: 1, Pool: pool, KV: KVConfig{Type: "fp4"}}},
+		{"larger than any machine", good, Options{MaxTokens: 1, Pool: pool, KV: KVConfig{Blocks: math.MaxInt}}},
 		{"model.norm.weight has 5 values", short, Options{MaxTokens: 1, Pool: pool}},
 		{"down_proj.weight is [24,47]", narrow, Options{MaxTokens: 1, Pool: pool}},
 		{"k_proj", absent, Options{MaxTokens: 1, Pool: pool}},

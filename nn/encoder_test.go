@@ -149,43 +149,55 @@ func checkAgainst(t *testing.T, in *interpreter, b *Batch, g []float32, grads ma
 	}
 }
 
-// TestRaggedEncoder: a text's vector is the same bits alone and in any batch, and what the interpreter says.
-func TestRaggedEncoder(t *testing.T) {
-	p := tinyBERT()
-	src := newRandomSource(p, 4)
-	x := newExec(t, p, src, Options{})
-	b := ragged(5, 140, 1, 33, 64, 2)
-	together := make([]float32, len(b.Seqs)*x.PooledWidth())
+// pooled gives one vector for each text of a batch.
+func pooled(t *testing.T, x *Exec, b *Batch) []float32 {
+	t.Helper()
+	out := make([]float32, len(b.Seqs)*x.PooledWidth())
 	if err := x.Forward(b); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Pooled(together); err != nil {
+	if err := x.Pooled(out); err != nil {
 		t.Fatal(err)
 	}
+	return out
+}
+
+// TestRaggedEncoder: a text's vector is the same bits alone and in any batch, in any format of weights, and in f32 what
+// the interpreter says.
+func TestRaggedEncoder(t *testing.T) {
+	p := tinyBERT()
+	src := newRandomSource(p, 4)
+	b := ragged(5, 140, 1, 33, 64, 2)
 	in := newInterpreter(p, src)
-	for i, s := range b.Seqs {
-		one := whole(b.Tokens[s.Offset : s.Offset+s.Len])
-		alone := make([]float32, x.PooledWidth())
-		if err := x.Forward(one); err != nil {
-			t.Fatal(err)
-		}
-		if err := x.Pooled(alone); err != nil {
-			t.Fatal(err)
-		}
-		sameBits(t, fmt.Sprint("text ", i), together[i*tinyWidth:(i+1)*tinyWidth], alone)
-		mean, norm := make([]float64, tinyWidth), 0.0
-		for _, row := range in.hidden(one) {
-			for d, v := range row {
-				mean[d] += v
+	for _, format := range []string{"bf16", "int8-row", "w8a8", "f32"} {
+		x := newExec(t, p, src, Options{Formats: inFormat(format)})
+		together := pooled(t, x, b)
+		for i, s := range b.Seqs {
+			one := whole(b.Tokens[s.Offset : s.Offset+s.Len])
+			alone := pooled(t, x, one)
+			sameBits(t, fmt.Sprint(format, " text ", i), together[i*tinyWidth:(i+1)*tinyWidth], alone)
+			if format == "f32" {
+				checkVector(t, alone, in.hidden(one))
 			}
 		}
-		for _, v := range mean {
-			norm += v * v
+	}
+}
+
+// checkVector compares a vector with the normalised mean of hidden rows.
+func checkVector(t *testing.T, got []float32, rows [][]float64) {
+	t.Helper()
+	mean, norm := make([]float64, tinyWidth), 0.0
+	for _, row := range rows {
+		for d, v := range row {
+			mean[d] += v
 		}
-		for d, v := range mean {
-			if want := v / math.Sqrt(norm); math.Abs(float64(alone[d])-want) > 1e-5 {
-				t.Fatalf("text %d: feature %d is %v, the interpreter says %v", i, d, alone[d], want)
-			}
+	}
+	for _, v := range mean {
+		norm += v * v
+	}
+	for d, v := range mean {
+		if want := v / math.Sqrt(norm); math.Abs(float64(got[d])-want) > 1e-5 {
+			t.Fatalf("feature %d of a text of %d tokens is %v, the interpreter says %v", d, len(rows), got[d], want)
 		}
 	}
 }
@@ -311,5 +323,10 @@ func TestTooManyRanks(t *testing.T) {
 	_, err := New(tinyLlama(), src, Options{MaxTokens: 8, Pool: pool, Group: parallel.NewMemory(3)[0]})
 	if err == nil || !strings.Contains(err.Error(), "no more than 2 ranks, not 3") {
 		t.Errorf("three ranks for two key/value heads: %v", err)
+	}
+	grid := gridLlama()
+	_, err = New(grid, newRandomSource(grid, 1), Options{MaxTokens: 8, Pool: pool, Group: parallel.NewMemory(2)[0], Formats: inFormat("int4-g32")})
+	if err == nil || !strings.Contains(err.Error(), "layer.0.down.weight for 2 ranks") {
+		t.Errorf("a cut through a group: %v", err)
 	}
 }

@@ -189,6 +189,9 @@ func (x *Exec) localHeads() []attentionShape {
 	return local
 }
 
+// maxKVBytes keeps the cache's size within what an int and the runtime can count.
+const maxKVBytes = 1 << 46
+
 // planKV makes the paged cache. A program whose rows see later rows has none: its sequences are run whole.
 func (x *Exec) planKV() error {
 	kv := x.opt.KV
@@ -199,6 +202,9 @@ func (x *Exec) planKV() error {
 		return nil
 	}
 	heads := x.localHeads()
+	if block := blockBytes(heads, kv.Type); int64(kv.Blocks) > maxKVBytes/max(block, 1) {
+		return fmt.Errorf("nn: a KV cache of %d blocks of %d bytes is larger than any machine", kv.Blocks, block)
+	}
 	x.paged = newKVStore(kv.Type, newKVShape(heads, kv.Blocks))
 	x.memory.KV = int64(kv.Blocks) * blockBytes(heads, kv.Type)
 	return nil

@@ -43,7 +43,10 @@ func Convert(src Source, p Param, formats func(Param) string) (quant.Matrix, err
 	if f.Name() == m.Format() {
 		return m, nil
 	}
-	return f.Encode(p.Rows, p.Cols, m.ReadRow)
+	if m, err = f.Encode(p.Rows, p.Cols, m.ReadRow); err != nil {
+		return nil, fmt.Errorf("nn: %s: %w", p.Name, err)
+	}
+	return m, nil
 }
 
 // share cuts a matrix for this rank.
@@ -56,7 +59,11 @@ func (x *Exec) share(p Param, m quant.Matrix) (quant.Matrix, error) {
 		return m.RowSlice(from, to), nil
 	}
 	from, to := split(p.Cols, p.Unit, x.opt.Group.Rank(), x.ranks())
-	return m.ColSlice(from, to)
+	m, err := m.ColSlice(from, to)
+	if err != nil {
+		return nil, fmt.Errorf("nn: %s for %d ranks: %w", p.Name, x.ranks(), err)
+	}
+	return m, nil
 }
 
 func (x *Exec) packed(p Param) (quant.Packed, error) {
