@@ -14,7 +14,7 @@ import (
 func FromHF(dir string) (Tokenizer, error) {
 	var files [4][]byte
 	for i, name := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"} {
-		b, err := os.ReadFile(filepath.Join(dir, name))
+		b, err := readFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) && i > 0 {
 			continue
 		}
@@ -28,6 +28,21 @@ func FromHF(dir string) (Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return t, nil
+}
+
+// maxFile bounds the files of a directory; the largest tokenizer.json in use has 35 MB.
+const maxFile = 256 << 20
+
+// readFile reads a file of a stranger's directory: a link in it may lead to a device that never ends.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", path, maxFile)
+	}
+	return os.ReadFile(path)
 }
 
 // FromJSON builds a tokenizer from the bytes of tokenizer.json and tokenizer_config.json, which may be nil.
