@@ -27,9 +27,9 @@ type source struct {
 }
 
 // build puts the pipeline together.
-func build(s source) (*pipeline, error) {
-	p := &pipeline{vocab: s.vocab, special: map[int32]bool{}, bos: -1, chat: s.chat}
-	var err error
+func build(s source) (p *pipeline, err error) {
+	defer caughtPattern(&p, &err) // added tokens are normalised
+	p = &pipeline{vocab: s.vocab, special: map[int32]bool{}, bos: -1, chat: s.chat}
 	if p.norm, err = parseNormalizer(s.normalizer); err != nil {
 		return nil, err
 	}

@@ -120,6 +120,18 @@ func TestSlowPattern(t *testing.T) {
 	}
 }
 
+// TestSlowAddedToken: the same when the text is an added token of the file.
+func TestSlowAddedToken(t *testing.T) {
+	defer func(d time.Duration) { searchTimeout = d }(searchTimeout)
+	searchTimeout = 50 * time.Millisecond
+	file := strings.Replace(tinyMerges, `{"type":"NFC"}`, `{"type":"Replace","content":"X","pattern":{"Regex":"(a+)+$"}}`, 1)
+	file = strings.Replace(file, `"content":"the"`, `"content":"`+strings.Repeat("a", 60)+`!"`, 1)
+	var slow *PatternError
+	if tok, err := FromJSON([]byte(file), nil); !errors.As(err, &slow) || tok != nil {
+		t.Errorf("got %v, %v", tok, err)
+	}
+}
+
 // TestMergeLong compares the heap with the scan on words of every length.
 func TestMergeLong(t *testing.T) {
 	m := vocabTokenizer(t, "gpt-2").(*pipeline).model.(*bpe)

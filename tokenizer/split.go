@@ -210,7 +210,7 @@ func (m scanMatcher) spans(piece string) []span {
 
 // Limits of a pattern from a file, which is not trusted. They lie far above what an honest pattern takes (a megabyte a
 // second and more), and a text that meets them is refused: cut in another way it would get other ids.
-const (
+var (
 	searchTimeout = 10 * time.Second // one search
 	pieceTimeout  = 10 * time.Second // all searches in one piece, and
 	byteTimeout   = 16 * time.Microsecond
@@ -227,18 +227,18 @@ func (e *PatternError) Error() string {
 		quote(e.Pattern), e.Bytes)
 }
 
-// caughtPattern turns the panic of a regexMatcher into an error.
-func caughtPattern(ids *[]int32, err *error) {
+// caughtPattern turns the panic of a regexMatcher into an error, without a result.
+func caughtPattern[T any](result *T, err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case *PatternError:
-		*ids, *err = nil, p
+		*result, *err = *new(T), p
 	default:
 		panic(p)
 	}
 }
 
-// regexMatcher matches a pattern. One that takes too long panics with a PatternError, which Encode returns.
+// regexMatcher matches a pattern. One that takes too long panics with a PatternError, which Encode and build return.
 type regexMatcher struct {
 	re     *regexp2.Regexp
 	limits time.Duration // of a piece, before what its length adds
