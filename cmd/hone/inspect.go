@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sort"
 	"strings"
 
@@ -126,7 +127,11 @@ func inspect(path string, w *weightsFlag) (*inspection, error) {
 		return i, nil
 	}
 	defer m.File.Close()
-	i.Tokenizer = vocabularyOf(<-readTokenizer(m))
+	tokens := <-readTokenizer(m)
+	if other := (*tokenizer.UnsupportedError)(nil); tokens.err != nil && !errors.As(tokens.err, &other) && !errors.Is(tokens.err, fs.ErrNotExist) {
+		return nil, tokens.err
+	}
+	i.Tokenizer = vocabularyOf(tokens)
 	if i.shape, err = shapeOf(m, w); err != nil {
 		i.Reason = err.Error()
 	}

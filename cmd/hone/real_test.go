@@ -299,5 +299,20 @@ func TestInspectDamaged(t *testing.T) {
 	if _, errs, code := call(t, "inspect", path); code != exitFailed || !strings.Contains(errs, path) || !strings.Contains(errs, "mlp.gate_proj") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
+	gguf, err := os.ReadFile(testdata.Models(t, smolLM2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	merge := []byte("Ġunequ iv") // of the list of merges: its result is no token any more
+	if at = bytes.LastIndex(gguf, merge); at < 0 {
+		t.Fatal("no such merge")
+	}
+	gguf[at+len(merge)-1] = '~'
+	if err := os.WriteFile(path, gguf, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "inspect", path); code != exitFailed || !strings.Contains(errs, path) || !strings.Contains(errs, "merge ") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
 	must(t, "inspect", testdata.Data(t, "tokenizers/llama.cpp-vocab/ggml-vocab-deepseek-llm.gguf"))
 }
