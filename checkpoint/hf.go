@@ -52,7 +52,6 @@ func openLone(m *mapping, path string) (File, error) {
 	return t, t.index()
 }
 
-// openDir opens a Hugging Face directory: config.json, and model.safetensors or the shards of its index.
 // loneGGUF is the GGUF file of a directory that holds one and no config.json, "" otherwise: a model that the store keeps as
 // it came.
 func loneGGUF(dir string) string {
@@ -69,6 +68,8 @@ func loneGGUF(dir string) string {
 	return files[0]
 }
 
+// openDir opens a Hugging Face directory: config.json, and model.safetensors or the shards of its index. A
+// directory with one GGUF file is that file.
 func openDir(dir string) (File, error) {
 	if path := loneGGUF(dir); path != "" {
 		return Open(path)
