@@ -141,7 +141,11 @@ func outcomeRow(r recipe.Row, chosen bool) []string {
 	row := []string{r.Weights, f(r.BitsPerWeight, 2), f(float64(r.Bytes)/1e6, 1), f(r.Prefill, 0), f(r.Decode, 1), f(float64(r.Memory)/1e6, 0)}
 	c := r.Report
 	if c == nil {
-		return append(row, "1", "-", "-", "-", "-", "the model itself")
+		mark := "the model itself"
+		if chosen {
+			mark += ", chosen: faster than every variant inside the budget"
+		}
+		return append(row, "1", "-", "-", "-", "-", mark)
 	}
 	mark := "refused"
 	switch {
