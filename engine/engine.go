@@ -66,7 +66,7 @@ func (o Options) withDefaults(m Model) (Options, error) {
 	o.StepTokens = min(o.StepTokens, rows)
 	o.MaxSeqs = min(o.MaxSeqs, o.StepTokens)
 	if o.Slowdown == 0 {
-		o.Slowdown = 1.8
+		o.Slowdown = 1.6
 	}
 	if o.Slowdown <= 1 || o.MaxSeqs < 1 || o.MaxQueue < 1 || o.Context < 0 {
 		return o, fmt.Errorf("engine: options out of range: slowdown %v (above 1), %d sequences, queue %d, context %d", o.Slowdown, o.MaxSeqs, o.MaxQueue, o.Context)

@@ -56,7 +56,7 @@ type Options struct {
 	Pool      *kernel.Pool // for sampling; nil: on the loop's goroutine
 
 	// Slowdown bounds a step with prefill to about so many times the duration of a decode-only step while sequences
-	// decode; 0: 1.8. It changes when tokens come, never which.
+	// decode; 0: 1.6. It changes when tokens come, never which.
 	Slowdown float64
 
 	Hooks Hooks

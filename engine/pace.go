@@ -18,7 +18,7 @@ type pacer struct {
 }
 
 const (
-	paceFloor   = 3   // rows: a prompt moves on whatever the clock says
+	paceFloor   = 2   // rows: a prompt moves on whatever the clock says
 	paceStart   = 32  // rows, before anything was measured
 	paceBlend   = 0.2 // weight of a new measurement
 	burstSteps  = 200
