@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hone/internal/spelling"
 )
 
 // A Format is a way to store weights. Formats are values without state, registered by their file's init.
@@ -71,30 +73,9 @@ func nearest(name string, n int) []string {
 		names = append(names, k)
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(editDistance(name, a)-editDistance(name, b), strings.Compare(a, b))
+		return cmp.Or(spelling.Distance(name, a)-spelling.Distance(name, b), strings.Compare(a, b))
 	})
 	return names[:min(n, len(names))]
-}
-
-// editDistance is Levenshtein's; names are short.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // Resolve finds the format that name stands for at this width. Where the group does not divide cols the next smaller one

@@ -1,8 +1,10 @@
 package recipe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hone/eval"
@@ -185,10 +187,6 @@ func (r *Result) Nearest(n int) []Row {
 			rows = append(rows, c)
 		}
 	}
-	for i := range rows { // insertion sort: there are a dozen
-		for j := i; j > 0 && rows[j].Quality.PPLRatio.Value < rows[j-1].Quality.PPLRatio.Value; j-- {
-			rows[j], rows[j-1] = rows[j-1], rows[j]
-		}
-	}
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Quality.PPLRatio.Value, b.Quality.PPLRatio.Value) })
 	return rows[:min(n, len(rows))]
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"hone/internal/spelling"
 )
 
 // value is one JSON value of a request and the path that leads to it, such as messages[0].content. Its readers take
@@ -318,30 +320,9 @@ func nearest[R any](name string, known fields[R]) string {
 	sort.Strings(names)
 	best, least := "", math.MaxInt
 	for _, k := range names {
-		if d := editDistance(strings.ToLower(name), k); d < least {
+		if d := spelling.Distance(strings.ToLower(name), k); d < least {
 			best, least = k, d
 		}
 	}
 	return best
-}
-
-// editDistance counts insertions, deletions and substitutions of bytes that turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

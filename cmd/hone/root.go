@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"hone/internal/spelling"
 	"hone/kernel"
 )
 
@@ -115,7 +116,7 @@ func didYouMean(word string, names []string) string {
 	best, least := "", 1+len(word)/2
 	slices.Sort(names)
 	for _, n := range names {
-		d := editDistance(strings.ToLower(word), n)
+		d := spelling.Distance(strings.ToLower(word), n)
 		if strings.HasPrefix(n, word) {
 			d = min(d, 1)
 		}
@@ -127,24 +128,4 @@ func didYouMean(word string, names []string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// editDistance is Levenshtein's, on bytes: names are ASCII and short.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := last
-			if a[i] != b[j] {
-				d = 1 + min(last, row[j], row[j+1])
-			}
-			last, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
 }

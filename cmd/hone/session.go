@@ -10,6 +10,7 @@ import (
 	"hone/kernel"
 	"hone/model"
 	"hone/nn"
+	"hone/recipe"
 	"hone/tokenizer"
 )
 
@@ -28,7 +29,7 @@ func (w *weightsFlag) Type() string { return "FORMAT[,head=FORMAT]" }
 // String is the format, "as stored" when none was asked for.
 func (w *weightsFlag) String() string {
 	if w.Weights == (model.Weights{}) {
-		return "as stored"
+		return recipe.AsStored
 	}
 	return w.Weights.String()
 }

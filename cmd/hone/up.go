@@ -11,7 +11,6 @@ import (
 	"hone/kernel"
 	"hone/model"
 	"hone/recipe"
-	"hone/store"
 )
 
 func init() { register(upCommand) }
@@ -86,11 +85,7 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 	if m.Encoder() {
 		return nil, fmt.Errorf("%s is an encoder; hone up chooses variants of language models by perplexity: compare its variants with hone eval --cosine, and serve it with hone serve", m.Path)
 	}
-	dir, err := store.DefaultDir()
-	if err != nil {
-		return nil, err
-	}
-	s, err := store.Open(dir)
+	s, err := openStore()
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +94,7 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 	defer pool.Close()
 	bar := newProgress(cmd, "reading")
 	phase := ""
-	outcome, err := recipe.Up(cmd.Context(), s, recipe.Spec{Model: m, Budget: budget, Data: f.data, Seed: f.seed, Pool: pool, Memory: searchMemory(m),
+	outcome, err := recipe.Up(cmd.Context(), s, recipe.Spec{Model: m, Budget: budget, Data: f.data, Seed: f.seed, Pool: pool, Memory: searchMemory(),
 		Progress: func(p string, done, all int) {
 			if p != phase {
 				phase = p
@@ -112,7 +107,7 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 }
 
 // searchMemory is what the search may take: half of what is free, so that the machine stays usable.
-func searchMemory(*model.Model) int64 {
+func searchMemory() int64 {
 	if m, ok := machine.ReadMemory(); ok {
 		return int64(m.Available) / 2
 	}
@@ -122,7 +117,7 @@ func searchMemory(*model.Model) int64 {
 func printOutcome(w io.Writer, o *recipe.Outcome) error {
 	rows := [][]string{{"weights", "bits", "MB", "prefill", "decode", "memory MB", "PPL ratio", "± SE", "95 % below", "KLD", "same top-1", ""}}
 	for _, r := range append([]recipe.Row{o.Parent}, o.Candidates...) {
-		rows = append(rows, outcomeRow(r, r.Weights == o.Chosen))
+		rows = append(rows, outcomeRow(r, r.Weights == o.Chosen, o.Evidence.Windows))
 	}
 	if o.Found {
 		fmt.Fprintln(w, "found in the store; measured when it was made:")
@@ -136,7 +131,7 @@ func printOutcome(w io.Writer, o *recipe.Outcome) error {
 	return nil
 }
 
-func outcomeRow(r recipe.Row, chosen bool) []string {
+func outcomeRow(r recipe.Row, chosen bool, windows int) []string {
 	f := func(x float64, digits int) string { return strconv.FormatFloat(x, 'f', digits, 64) }
 	row := []string{r.Weights, f(r.BitsPerWeight, 2), f(float64(r.Bytes)/1e6, 1), f(r.Prefill, 0), f(r.Decode, 1), f(float64(r.Memory)/1e6, 0)}
 	c := r.Report
@@ -153,7 +148,7 @@ func outcomeRow(r recipe.Row, chosen bool) []string {
 		mark = "chosen"
 	case r.Inside:
 		mark = "inside"
-	case r.Windows < 20:
+	case r.Windows < windows:
 		mark = fmt.Sprintf("refused after %d windows", r.Windows)
 	}
 	return append(row, f(c.PPLRatio.Value, 4), f(float64(c.PPLRatio.SE), 4), f(float64(c.PPLRatio.Upper95), 4), f(c.KLD.Mean, 5), f(100*c.SameTop1, 1)+" %", mark)
