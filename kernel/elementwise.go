@@ -50,6 +50,23 @@ func scaleGo(dst, a []float32, s float32) {
 	}
 }
 
+// Mul sets dst = a·b, element by element.
+func Mul(dst, a, b []float32) {
+	n := len(dst)
+	a, b = a[:n], b[:n]
+	writes(dst)
+	reads(a)
+	reads(b)
+	switch {
+	case useAVX512:
+		scaleMulAVX512(ptr(dst), ptr(a), ptr(b), 1, n)
+	case useAVX2:
+		scaleMulAVX2(ptr(dst), ptr(a), ptr(b), 1, n)
+	default:
+		scaleMulGo(dst, a, b, 1)
+	}
+}
+
 // Axpy adds s·x to dst.
 func Axpy(dst []float32, s float32, x []float32) {
 	n := len(dst)

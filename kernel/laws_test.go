@@ -25,6 +25,8 @@ var laws = []law{
 		func(i int, _ float32, in [][]float32) (float64, float64) { return float64(in[0][i] + in[1][i]), 0 }},
 	{"Scale", 1, func(d []float32, in [][]float32) { Scale(d, in[0], factor) },
 		func(i int, _ float32, in [][]float32) (float64, float64) { return float64(factor * in[0][i]), 0 }},
+	{"Mul", 2, func(d []float32, in [][]float32) { Mul(d, in[0], in[1]) },
+		func(i int, _ float32, in [][]float32) (float64, float64) { return float64(in[0][i] * in[1][i]), 0 }},
 	{"Axpy", 1, func(d []float32, in [][]float32) { Axpy(d, factor, in[0]) },
 		func(i int, old float32, in [][]float32) (float64, float64) {
 			x := float64(float32(factor)) * float64(in[0][i])

@@ -18,7 +18,7 @@ func designBERT(c *Config) (*Design, error) {
 	}
 	width := c.Int("hidden_size", "")
 	heads := c.Int("num_attention_heads", "")
-	attention := nn.Attention{Q: "self.query", K: "self.key", V: "self.value", O: "output.dense", Bias: true,
+	attention := nn.Attention{Q: "self.query", K: "self.key", V: "self.value", O: "output.dense", QKVBias: true, OBias: true,
 		Heads: heads, KVHeads: heads, Size: c.HeadSize("", "", width, heads)}
 	mlp := c.Int("intermediate_size", "")
 	eps := float32(c.Float("layer_norm_eps", "", 1e-12))
@@ -37,7 +37,7 @@ func designBERT(c *Config) (*Design, error) {
 	b := nn.NewBuilder()
 	x := b.Embed("embeddings.word_embeddings.weight", vocab, width)
 	x = b.Add(x, b.EmbedFirst("embeddings.token_type_embeddings.weight", types, width))
-	x = b.Add(x, b.EmbedPosition("embeddings.position_embeddings.weight", positions, width))
+	x = b.Add(x, b.EmbedPosition("embeddings.position_embeddings.weight", positions, width, 0))
 	x = b.LayerNorm(x, "embeddings.LayerNorm", eps)
 	for i := range blocks {
 		b.Block(fmt.Sprintf("encoder.layer.%d.", i), func() {

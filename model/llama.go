@@ -18,7 +18,7 @@ func designLlama(c *Config) (*Design, error) {
 	heads := c.Int("num_attention_heads", "attention.head_count")
 	attention := nn.Attention{
 		Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj",
-		Bias: c.Flag("attention_bias"), Heads: heads, Causal: true,
+		QKVBias: c.Flag("attention_bias"), OBias: c.Flag("attention_bias"), Heads: heads, Causal: true,
 		KVHeads: c.IntOr("num_key_value_heads", "attention.head_count_kv", heads),
 		Size:    c.HeadSize("head_dim", "attention.key_length", width, heads),
 	}
@@ -37,7 +37,7 @@ func designLlama(c *Config) (*Design, error) {
 	if c.Err != nil {
 		return nil, c.Err
 	}
-	attention.InvFreq = ropeFrequencies(theta, attention.Size)
+	attention.Rope = &nn.Rope{InvFreq: ropeFrequencies(theta, attention.Size)}
 
 	b := nn.NewBuilder()
 	x := b.Embed("model.embed_tokens.weight", vocab, width)
@@ -62,7 +62,7 @@ func designLlama(c *Config) (*Design, error) {
 			"hidden_size": width, "intermediate_size": mlp, "num_hidden_layers": blocks, "num_attention_heads": heads,
 			"num_key_value_heads": attention.KVHeads, "head_dim": attention.Size, "vocab_size": vocab,
 			"max_position_embeddings": context, "rms_norm_eps": eps, "rope_theta": theta, "tie_word_embeddings": tied,
-			"attention_bias": attention.Bias, "mlp_bias": false,
+			"attention_bias": attention.OBias, "mlp_bias": false,
 		},
 	}, nil
 }

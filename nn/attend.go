@@ -2,38 +2,9 @@ package nn
 
 import (
 	"math"
-	"slices"
 
 	"hone/kernel"
 )
-
-// Attention is scaled dot-product attention with grouped queries (Vaswani et al. 2017; Ainslie et al. 2023) and
-// rotary positions (Su et al. 2021), between its four linears.
-type Attention struct {
-	Q, K, V, O           string // names of the linears, relative to the prefix
-	Bias                 bool
-	Heads, KVHeads, Size int // Size: width of a head
-	Causal               bool
-	// InvFreq holds the Size/2 rotary frequencies in radians a position; nil: no rotary positions.
-	InvFreq []float64
-}
-
-// Attention emits q, k, v, the attention and the output projection of x [rows, width]; the value has x's shape. Heads is a
-// multiple of KVHeads, and Size is even where there are rotary positions.
-func (b *Builder) Attention(x Value, prefix string, a Attention) Value {
-	group := a.Heads / a.KVHeads
-	lin := func(name string, heads, unit int) Linear {
-		l := Linear{Name: prefix + "." + name + ".weight", Out: heads * a.Size, Unit: unit}
-		if a.Bias {
-			l.Bias = prefix + "." + name + ".bias"
-		}
-		return l
-	}
-	qkv := b.ColumnLinears(x, lin(a.Q, a.Heads, group*a.Size), lin(a.K, a.KVHeads, a.Size), lin(a.V, a.KVHeads, a.Size))
-	y := b.attend(qkv[0], qkv[1], qkv[2], a)
-	o := lin(a.O, a.Heads, 0)
-	return b.RowLinear(y, o.Name, o.Bias, b.p.Width(x))
-}
 
 // Attend is the attention itself. Rotary positions are applied in place to the values of q and k.
 type Attend struct {
@@ -50,10 +21,19 @@ func (b *Builder) attend(q, k, v Value, spec Attention) Value {
 	return out
 }
 
-func (a *Attend) Params() []Param  { return nil }
+func (a *Attend) Params() []Param {
+	if a.spec.Sinks == "" {
+		return nil
+	}
+	unit := a.spec.Heads / a.spec.KVHeads
+	return []Param{{Name: a.spec.Sinks, Rows: 1, Cols: a.spec.Heads, Vector: true, Shard: Column, Unit: unit}}
+}
 func (a *Attend) Inputs() []Value  { return []Value{a.q, a.k, a.v} }
 func (a *Attend) Outputs() []Value { return []Value{a.out} }
 func (a *Attend) Cost(_ *Program, tokens, context int) Cost {
+	if a.spec.Window > 0 {
+		context = min(context, a.spec.Window)
+	}
 	return Cost{Flops: 4 * int64(tokens) * int64(context) * int64(a.spec.Heads*a.spec.Size)}
 }
 
@@ -76,6 +56,7 @@ type boundAttend struct {
 	group, dim, pad int
 	scale           float32
 	rope            *ropeTable
+	sinks           []float32 // of this rank's heads; nil: none
 	run             func(lo, hi int)
 }
 
@@ -83,12 +64,17 @@ func (a *Attend) bind(x *Exec) (bound, error) {
 	s := a.spec
 	b := &boundAttend{Attend: a, x: x, dim: s.Size, pad: padded(s.Size), group: s.Heads / s.KVHeads}
 	b.heads, b.kvHeads = x.width(a.q)/s.Size, x.width(a.k)/s.Size
-	b.scale = float32(1 / math.Sqrt(float64(s.Size)))
-	if s.InvFreq != nil {
-		b.rope = x.ropeFor(s.InvFreq)
+	b.scale = float32(s.scale())
+	if s.Rope != nil {
+		b.rope = x.ropeFor(s.Rope)
 	}
 	b.run = b.storeRows
-	return b, nil
+	if s.Sinks == "" {
+		return b, nil
+	}
+	var err error
+	b.sinks, err = x.vector(a.Params()[0])
+	return b, err
 }
 
 func (b *boundAttend) forward() {
@@ -127,16 +113,29 @@ func (b *boundAttend) Do(i, worker int) {
 	b.gather(s, seq, c, head)
 	for r := range rows {
 		s.max[r], s.sum[r] = float32(math.Inf(-1)), 0
+		if b.sinks != nil { // a key of its own logit and no value, before all others
+			s.max[r], s.sum[r] = b.sinks[head*b.group+r%b.group], 1
+		}
 	}
 	clear(s.out[:rows*b.pad])
-	end := seq.Pos + seq.Len
-	if b.spec.Causal {
-		end = seq.Pos + c.from + c.n
-	}
-	for tile := 0; tile < end; tile += tileKeys {
+	first, _ := b.seen(seq, c.from)
+	_, end := b.seen(seq, c.from+c.n-1)
+	for tile := first / tileKeys * tileKeys; tile < end; tile += tileKeys {
 		b.tile(s, seq, c, head, tile, min(tileKeys, end-tile))
 	}
 	b.scatter(s, seq, c, head)
+}
+
+// seen is the range of positions whose keys row t of a sequence's rows attends to.
+func (b *boundAttend) seen(seq *Seq, t int) (from, to int) {
+	if !b.spec.Causal {
+		return 0, seq.Pos + seq.Len
+	}
+	to = seq.Pos + t + 1
+	if b.spec.Window > 0 {
+		from = max(0, to-b.spec.Window)
+	}
+	return from, to
 }
 
 // gather copies the chunk's scaled queries of one head group to rows (token, head).
@@ -157,11 +156,8 @@ func (b *boundAttend) tile(s *attendScratch, seq *Seq, c chunk, head, first, n i
 		kernel.Panel(rows, b.dim, s.q, b.dim, keys, BlockTokens, s.scores[at:], tileKeys, false)
 	}
 	for r := range rows {
-		seen := n
-		if b.spec.Causal {
-			seen = min(n, seq.Pos+c.from+r/b.group+1-first)
-		}
-		b.softmaxRow(s, r, n, max(seen, 0))
+		from, to := b.seen(seq, c.from+r/b.group)
+		b.softmaxRow(s, r, n, min(max(from-first, 0), n), min(max(to-first, 0), n))
 	}
 	for at := 0; at < n; at += BlockTokens {
 		values := x.store.values(layer, x.block(c.seq, first+at), head, s.tile)
@@ -171,21 +167,36 @@ func (b *boundAttend) tile(s *attendScratch, seq *Seq, c chunk, head, first, n i
 	}
 }
 
-// softmaxRow turns the row's first seen scores into weights relative to its running maximum and clears the rest.
-func (b *boundAttend) softmaxRow(s *attendScratch, r, n, seen int) {
+// softmaxRow turns scores [from, to) of the row's n into weights relative to its running maximum and clears the rest.
+func (b *boundAttend) softmaxRow(s *attendScratch, r, n, from, to int) {
 	row := s.scores[r*tileKeys : r*tileKeys+n]
-	clear(row[seen:])
-	if seen == 0 {
+	if from >= to {
+		clear(row)
 		return
 	}
-	if m := kernel.Max(row[:seen]); m > s.max[r] {
+	clear(row[:from])
+	clear(row[to:])
+	row = row[from:to]
+	if b.spec.Softcap != 0 {
+		softcap(row, float32(b.spec.Softcap))
+	}
+	if m := kernel.Max(row); m > s.max[r] {
 		shrink := float32(math.Exp(float64(s.max[r] - m)))
 		out := s.out[r*b.pad : (r+1)*b.pad]
 		kernel.Scale(out, out, shrink)
 		s.sum[r] *= shrink
 		s.max[r] = m
 	}
-	s.sum[r] += kernel.ExpSum(row[:seen], row[:seen], s.max[r])
+	s.sum[r] += kernel.ExpSum(row, row, s.max[r])
+}
+
+// softcap sets x to c·tanh(x/c), as c - 2c/(exp(2x/c)+1): within c·2e-7 of it.
+func softcap(x []float32, c float32) {
+	kernel.Scale(x, x, 2/c)
+	kernel.Exp(x, x)
+	for i, e := range x {
+		x[i] = c - 2*c/(e+1)
+	}
 }
 
 func (b *boundAttend) scatter(s *attendScratch, seq *Seq, c chunk, head int) {
@@ -193,44 +204,5 @@ func (b *boundAttend) scatter(s *attendScratch, seq *Seq, c chunk, head int) {
 	for r := range c.n * b.group {
 		at := (seq.Offset+c.from+r/b.group)*b.heads*b.dim + (head*b.group+r%b.group)*b.dim
 		kernel.Scale(out[at:at+b.dim], s.out[r*b.pad:r*b.pad+b.dim], 1/s.sum[r])
-	}
-}
-
-// ropeTable holds cos and sin of position·frequency for positions below its length.
-type ropeTable struct {
-	freq     []float64
-	cos, sin []float32
-}
-
-// grow extends the table to positions [0, n).
-func (t *ropeTable) grow(n int) {
-	if more := n*len(t.freq) - len(t.cos); more > 0 {
-		t.cos, t.sin = slices.Grow(t.cos, more), slices.Grow(t.sin, more)
-	}
-	for p := len(t.cos) / len(t.freq); p < n; p++ {
-		for _, f := range t.freq {
-			sin, cos := math.Sincos(float64(p) * f)
-			t.cos, t.sin = append(t.cos, float32(cos)), append(t.sin, float32(sin))
-		}
-	}
-}
-
-func (t *ropeTable) apply(x []float32, pos, dim int) {
-	n := len(t.freq)
-	cos, sin := t.cos[pos*n:(pos+1)*n], t.sin[pos*n:(pos+1)*n]
-	for at := 0; at < len(x); at += dim {
-		kernel.Rope(x[at:at+dim], cos, sin)
-	}
-}
-
-// unapply rotates gradients back: the transpose of a rotation is the rotation by the opposite angle.
-func (t *ropeTable) unapply(x []float32, pos, dim int) {
-	n := len(t.freq)
-	for at := 0; at < len(x); at += dim {
-		for i := range n {
-			cos, sin := t.cos[pos*n+i], t.sin[pos*n+i]
-			a, b := x[at+i], x[at+n+i]
-			x[at+i], x[at+n+i] = a*cos+b*sin, b*cos-a*sin
-		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 
 // gridLlama has rows that groups of 32 divide, and more tokens than one panel of the head holds.
 func gridLlama() *Program {
-	attention := Attention{Q: "q", K: "k", V: "v", O: "o", Heads: 4, KVHeads: 2, Size: 16, Causal: true}
+	attention := Attention{Q: "q", K: "k", V: "v", O: "o", Heads: 4, KVHeads: 2, Size: 16, Causal: true, Rope: &Rope{}}
 	for i := range 8 {
-		attention.InvFreq = append(attention.InvFreq, math.Pow(1000, -float64(i)/8))
+		attention.Rope.InvFreq = append(attention.Rope.InvFreq, math.Pow(1000, -float64(i)/8))
 	}
 	b := NewBuilder()
 	x := b.Embed("embed.weight", tinyVocab, 64)
@@ -184,34 +184,44 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		for _, kind := range []string{"f32", "bf16", "int8"} {
 			for _, n := range []int{1, 8} {
 				x := newExec(t, p, src, Options{MaxTokens: 64, MaxContext: 256, Formats: inFormat(format), KV: KVConfig{Type: kind, Blocks: 64}})
-				b := &Batch{Tokens: make([]int32, n)}
-				rows, logits := make([]int32, n), make([]float32, n*tinyVocab)
-				for i := range n {
-					table := make([]int32, 8)
-					for j := range table {
-						table[j] = int32(i*8 + j)
-					}
-					b.Seqs = append(b.Seqs, Seq{Offset: i, Len: 1, Blocks: table})
-					b.Tokens[i], rows[i] = int32(i), int32(i)
-				}
-				step := func() {
-					if err := x.Forward(b); err != nil {
-						t.Fatal(err)
-					}
-					if err := x.Logits(logits, rows); err != nil {
-						t.Fatal(err)
-					}
-					for i := range b.Seqs {
-						b.Seqs[i].Pos++
-					}
-				}
-				step()
-				if got := testing.AllocsPerRun(100, step); got != 0 {
+				if got := decodeAllocations(t, x, n); got != 0 {
 					t.Errorf("%s weights, %s cache, %d sequences: %v allocations a step", format, kind, n, got)
 				}
 			}
 		}
 	}
+	p = attentionProgram(attentions()["all"])
+	x := newExec(t, p, newRandomSource(p, 13), Options{MaxTokens: 64, MaxContext: 256, KV: KVConfig{Blocks: 64}})
+	if got := decodeAllocations(t, x, 8); got != 0 {
+		t.Errorf("attention with everything: %v allocations a step", got)
+	}
+}
+
+// decodeAllocations counts the allocations of a step of n sequences and its logits.
+func decodeAllocations(t *testing.T, x *Exec, n int) float64 {
+	b := &Batch{Tokens: make([]int32, n)}
+	rows, logits := make([]int32, n), make([]float32, n*tinyVocab)
+	for i := range n {
+		table := make([]int32, 8)
+		for j := range table {
+			table[j] = int32(i*8 + j)
+		}
+		b.Seqs = append(b.Seqs, Seq{Offset: i, Len: 1, Blocks: table})
+		b.Tokens[i], rows[i] = int32(i), int32(i)
+	}
+	step := func() {
+		if err := x.Forward(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Logits(logits, rows); err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Seqs {
+			b.Seqs[i].Pos++
+		}
+	}
+	step()
+	return testing.AllocsPerRun(100, step)
 }
 
 // TestStreamedFormats: a model that is loaded block by block gives the bits of one that is loaded whole, converted or

@@ -17,11 +17,11 @@ const tinyPositions = 150
 // everywhere, attention to both sides with heads of an odd size, GELU and mean pooling.
 func tinyBERT() *Program {
 	const heads, size = 3, 7
-	attention := Attention{Q: "query", K: "key", V: "value", O: "output", Bias: true, Heads: heads, KVHeads: heads, Size: size}
+	attention := Attention{Q: "query", K: "key", V: "value", O: "output", QKVBias: true, OBias: true, Heads: heads, KVHeads: heads, Size: size}
 	b := NewBuilder()
 	x := b.Embed("word.weight", tinyVocab, tinyWidth)
 	x = b.Add(x, b.EmbedFirst("type.weight", 2, tinyWidth))
-	x = b.Add(x, b.EmbedPosition("position.weight", tinyPositions, tinyWidth))
+	x = b.Add(x, b.EmbedPosition("position.weight", tinyPositions, tinyWidth, 0))
 	x = b.LayerNorm(x, "norm", 1e-5)
 	for i := range 2 {
 		b.Block(fmt.Sprintf("layer.%d.", i), func() {
@@ -36,7 +36,7 @@ func tinyBERT() *Program {
 
 // biasedLlama has biases before the rotation, and a head of its own.
 func biasedLlama() *Program {
-	attention := Attention{Q: "q", K: "k", V: "v", O: "o", Bias: true, Heads: 4, KVHeads: 2, Size: 6, Causal: true, InvFreq: []float64{1, 0.3, 0.05}}
+	attention := Attention{Q: "q", K: "k", V: "v", O: "o", QKVBias: true, OBias: true, Heads: 4, KVHeads: 2, Size: 6, Causal: true, Rope: &Rope{InvFreq: []float64{1, 0.3, 0.05}}}
 	b := NewBuilder()
 	x := b.Embed("embed.weight", tinyVocab, tinyWidth)
 	b.Block("block.", func() {
@@ -85,7 +85,11 @@ func normals(n int) []float32 {
 // TestOpsAgainstFloat64 holds the hidden value, and the gradient of a random sum of it by every parameter, to a float64
 // interpreter of the same program.
 func TestOpsAgainstFloat64(t *testing.T) {
-	for name, program := range map[string]func() *Program{"bert": tinyBERT, "llama": tinyLlama, "biased llama": biasedLlama} {
+	programs := map[string]func() *Program{"bert": tinyBERT, "llama": tinyLlama, "biased llama": biasedLlama, "every op": everyOp}
+	for name, a := range attentions() {
+		programs["attention: "+name] = func() *Program { return attentionProgram(a) }
+	}
+	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
 			p := program()
 			src := newRandomSource(p, 3)
@@ -245,7 +249,11 @@ func TestThreeUnevenShards(t *testing.T) {
 
 // TestShardedGradients: every rank's share of every gradient is the matching part of the unsharded one.
 func TestShardedGradients(t *testing.T) {
-	for name, program := range map[string]func() *Program{"tied": tinyLlama, "biased": biasedLlama} {
+	programs := map[string]func() *Program{"tied": tinyLlama, "biased": biasedLlama, "capped head": cappedHead}
+	for name, a := range attentions() {
+		programs["attention: "+name] = func() *Program { return attentionProgram(a) }
+	}
+	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
 			p := program()
 			src := newRandomSource(p, 8)

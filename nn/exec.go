@@ -263,21 +263,6 @@ func (x *Exec) inputFor(width int, w quant.Packed) *quant.Input {
 	return in
 }
 
-// ropeFor shares one table between the layers that have equal frequencies.
-func (x *Exec) ropeFor(freq []float64) *ropeTable {
-	for _, t := range x.ropes {
-		if &t.freq[0] == &freq[0] {
-			return t
-		}
-	}
-	t := &ropeTable{freq: freq}
-	x.ropes = append(x.ropes, t)
-	if x.rowPos != nil {
-		t.grow(x.opt.MaxContext)
-	}
-	return t
-}
-
 func (x *Exec) ranks() int {
 	if x.opt.Group == nil {
 		return 1

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"hone/kernel"
 	"hone/quant"
@@ -12,13 +13,16 @@ import (
 type Head struct {
 	Name         string
 	Vocab, width int
+	Scale        float64 // of the logits; 0: 1
+	Softcap      float64 // 0: none; else scaled logits become c·tanh(logit/c) (Gemma 2)
 }
 
 // Head ends a language model: its input is the program's hidden value. Name is the output matrix's own, or the
-// embedding's when the two are tied.
-func (b *Builder) Head(x Value, name string, vocab int) {
+// embedding's when the two are tied. Scale and Softcap of the result may be set.
+func (b *Builder) Head(x Value, name string, vocab int) *Head {
 	b.p.Hidden = x
-	b.p.Head = &Head{b.name(name), vocab, b.p.Width(x)}
+	b.p.Head = &Head{Name: b.name(name), Vocab: vocab, width: b.p.Width(x)}
+	return b.p.Head
 }
 
 // Params lists the output matrix.
@@ -83,6 +87,38 @@ func (x *Exec) Logits(dst []float32, rows []int32) error {
 
 // multiply computes logits of the n gathered rows into dst, whole vocabulary on every rank.
 func (h *boundHead) multiply(dst []float32, n int) {
+	h.project(dst, n)
+	for r := range n {
+		row := dst[r*h.Vocab : (r+1)*h.Vocab]
+		if h.Scale != 0 {
+			kernel.Scale(row, row, float32(h.Scale))
+		}
+		if h.Softcap != 0 {
+			softcap(row, float32(h.Softcap))
+		}
+	}
+}
+
+// slopes are the derivatives of logits by the products that they were made of; nil: all 1.
+func (h *boundHead) slopes(logits []float32) []float32 {
+	if h.Scale == 0 && h.Softcap == 0 {
+		return nil
+	}
+	slopes := make([]float32, len(logits))
+	for i, l := range logits {
+		slope := 1.0
+		if h.Scale != 0 {
+			slope = h.Scale
+		}
+		if h.Softcap != 0 {
+			slope *= 1 - math.Pow(float64(l)/h.Softcap, 2)
+		}
+		slopes[i] = float32(slope)
+	}
+	return slopes
+}
+
+func (h *boundHead) project(dst []float32, n int) {
 	x := h.x
 	if x.opt.Tap != nil {
 		x.opt.Tap(h.Name, h.rows, n, h.width)
@@ -119,8 +155,12 @@ func (x *Exec) CrossEntropy(targets []int32) (loss float64, err error) {
 		n := min(headChunk, x.rows-from)
 		copy(h.rows, x.value(x.p.Hidden)[from*h.width:(from+n)*h.width])
 		h.multiply(logits, n)
+		slopes := h.slopes(logits[:n*h.Vocab])
 		for r := range n {
 			loss += logitGrad(logits[r*h.Vocab:(r+1)*h.Vocab], targets[from+r], scored)
+		}
+		if slopes != nil {
+			kernel.Mul(logits[:n*h.Vocab], logits, slopes)
 		}
 		h.backward(logits, from, n)
 	}

@@ -42,7 +42,7 @@ func (in *interpreter) hidden(b *Batch) [][]float64 {
 func (in *interpreter) row(op Op, r, pos int) {
 	switch op := op.(type) {
 	case *Lookup:
-		i := map[lookupKind]int{byToken: int(in.batch.Tokens[r]), byPosition: pos, byZero: 0}[op.kind]
+		i := map[lookupKind]int{byToken: int(in.batch.Tokens[r]), byPosition: pos + op.Offset, byZero: 0}[op.kind]
 		in.values[op.out][r] = in.params[op.Name][i*op.Width : (i+1)*op.Width]
 	case *Norm:
 		in.values[op.out][r] = in.norm(op, in.values[op.in][r])
@@ -62,18 +62,43 @@ func (in *interpreter) row(op Op, r, pos int) {
 }
 
 func pointwise64(op *Pointwise, a, b float64) float64 {
+	erf := func(a float64) float64 { return a / 2 * (1 + math.Erf(a/math.Sqrt2)) }
+	tanh := func(a float64) float64 {
+		return a / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(a+0.044715*a*a*a)))
+	}
 	switch op.kind.name {
 	case "add":
 		return a + b
 	case "silu_mul":
 		return a / (1 + math.Exp(-a)) * b
+	case "gelu":
+		return erf(a)
+	case "gelu_tanh":
+		return tanh(a)
+	case "gelu_mul":
+		return erf(a) * b
+	case "gelu_tanh_mul":
+		return tanh(a) * b
+	case "relu":
+		return math.Max(a, 0)
+	case "scale":
+		return tinyScale * a
 	}
-	return a / 2 * (1 + math.Erf(a/math.Sqrt2))
+	panic("the interpreter does not know " + op.kind.name)
 }
 
+// norm takes one row; parts of it are normalised on their own.
 func (in *interpreter) norm(op *Norm, x []float64) []float64 {
+	var y []float64
+	for at := 0; at < len(x); at += op.each {
+		y = append(y, in.normPart(op, x[at:at+op.each])...)
+	}
+	return y
+}
+
+func (in *interpreter) normPart(op *Norm, x []float64) []float64 {
 	var mean, sq float64
-	if op.Bias != "" {
+	if op.Center {
 		for _, v := range x {
 			mean += v / float64(len(x))
 		}
@@ -83,7 +108,11 @@ func (in *interpreter) norm(op *Norm, x []float64) []float64 {
 	}
 	y := make([]float64, len(x))
 	for i, v := range x {
-		y[i] = (v - mean) / math.Sqrt(sq+float64(op.Eps)) * in.params[op.Gain][i]
+		gain := in.params[op.Gain][i]
+		if op.PlusOne {
+			gain++
+		}
+		y[i] = (v - mean) / math.Sqrt(sq+float64(op.Eps)) * gain
 		if op.Bias != "" {
 			y[i] += in.params[op.Bias][i]
 		}
@@ -121,18 +150,26 @@ func (in *interpreter) attend(a *Attend) {
 }
 
 func (in *interpreter) attendHead(a *Attend, s Seq, t, h int) {
-	size := a.spec.Size
-	kv := h / (a.spec.Heads / a.spec.KVHeads) * size
-	seen := s.Len
-	if a.spec.Causal {
-		seen = t + 1
+	size, spec := a.spec.Size, a.spec
+	kv := h / (spec.Heads / spec.KVHeads) * size
+	p, sum := make([]float64, s.Len), 0.0
+	if spec.Sinks != "" {
+		sum = math.Exp(in.params[spec.Sinks][h])
 	}
-	p, sum := make([]float64, seen), 0.0
 	for j := range p {
+		if spec.Causal && j > t || spec.Window > 0 && j <= t-spec.Window {
+			continue
+		}
 		for d := range size {
 			p[j] += in.values[a.q][s.Offset+t][h*size+d] * in.values[a.k][s.Offset+j][kv+d]
 		}
-		p[j] = math.Exp(p[j] / math.Sqrt(float64(size)))
+		if p[j] /= math.Sqrt(float64(size)); spec.Scale != 0 {
+			p[j] *= spec.Scale * math.Sqrt(float64(size))
+		}
+		if spec.Softcap != 0 {
+			p[j] = spec.Softcap * math.Tanh(p[j]/spec.Softcap)
+		}
+		p[j] = math.Exp(p[j])
 		sum += p[j]
 	}
 	for j := range p {
@@ -142,12 +179,25 @@ func (in *interpreter) attendHead(a *Attend, s Seq, t, h int) {
 	}
 }
 
+// rotate64 takes Long frequencies where there are any: tests ask for them with Original below the context.
 func rotate64(x []float64, a Attention, pos int) []float64 {
 	y := append([]float64(nil), x...)
+	if a.Rope == nil {
+		return y
+	}
+	freq, factor := a.Rope.InvFreq, a.Rope.Factor
+	if a.Rope.Long != nil {
+		freq, factor = a.Rope.Long, a.Rope.LongFactor
+	}
+	if factor == 0 {
+		factor = 1
+	}
+	half := len(freq)
 	for h := 0; h < len(x); h += a.Size {
-		for i, f := range a.InvFreq {
+		for i, f := range freq {
 			sin, cos := math.Sincos(float64(pos) * f)
-			y[h+i], y[h+a.Size/2+i] = x[h+i]*cos-x[h+a.Size/2+i]*sin, x[h+a.Size/2+i]*cos+x[h+i]*sin
+			y[h+i] = factor * (x[h+i]*cos - x[h+half+i]*sin)
+			y[h+half+i] = factor * (x[h+half+i]*cos + x[h+i]*sin)
 		}
 	}
 	return y

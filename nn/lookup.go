@@ -18,29 +18,31 @@ const (
 type Lookup struct {
 	Name        string
 	Rows, Width int
+	Offset      int // positions start at this row
 	kind        lookupKind
 	out         Value
 }
 
 // Embed looks up the token's row in a table [vocab, width].
 func (b *Builder) Embed(name string, vocab, width int) Value {
-	return b.lookup(name, vocab, width, byToken)
+	return b.lookup(Lookup{Name: name, Rows: vocab, Width: width, kind: byToken})
 }
 
-// EmbedPosition looks up the absolute position's row in a table [positions, width], which bounds the context.
-func (b *Builder) EmbedPosition(name string, positions, width int) Value {
-	return b.lookup(name, positions, width, byPosition)
+// EmbedPosition looks up the absolute position's row in a table [rows, width] whose row offset is position 0 (OPT,
+// RoBERTa): it bounds the context to rows - offset.
+func (b *Builder) EmbedPosition(name string, rows, width, offset int) Value {
+	return b.lookup(Lookup{Name: name, Rows: rows, Width: width, Offset: offset, kind: byPosition})
 }
 
 // EmbedFirst takes row 0 of a table [rows, width] for every row.
 func (b *Builder) EmbedFirst(name string, rows, width int) Value {
-	return b.lookup(name, rows, width, byZero)
+	return b.lookup(Lookup{Name: name, Rows: rows, Width: width, kind: byZero})
 }
 
-func (b *Builder) lookup(name string, rows, width int, kind lookupKind) Value {
-	out := b.value(width, 0)
-	b.emit(&Lookup{b.name(name), rows, width, kind, out})
-	return out
+func (b *Builder) lookup(l Lookup) Value {
+	l.Name, l.out = b.name(l.Name), b.value(l.Width, 0)
+	b.emit(&l)
+	return l.out
 }
 
 func (l *Lookup) Params() []Param {
@@ -65,7 +67,7 @@ func (b *boundLookup) index(row int) int {
 	case byToken:
 		return int(b.x.batch.Tokens[row])
 	case byPosition:
-		return b.x.rowPos[row]
+		return b.x.rowPos[row] + b.Offset
 	}
 	return 0
 }

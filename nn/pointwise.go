@@ -27,19 +27,83 @@ var (
 		s := 1 / (1 + math.Exp(-g))
 		return u * s * (1 + g*(1-s)), g * s
 	}}
-	geluKind = pointwiseKind{"gelu", 20, func(y, a, _ []float32) { kernel.GELU(y, a) }, func(a, _ float64) (float64, float64) {
-		return 0.5*(1+math.Erf(a/math.Sqrt2)) + a*math.Exp(-a*a/2)/math.Sqrt(2*math.Pi), 0
+	geluKind        = unaryKind("gelu", kernel.GELU, gelu64)
+	geluTanhKind    = unaryKind("gelu_tanh", kernel.GELUTanh, geluTanh64)
+	geluMulKind     = gateKind("gelu_mul", kernel.GELU, gelu64)
+	geluTanhMulKind = gateKind("gelu_tanh_mul", kernel.GELUTanh, geluTanh64)
+	reluKind        = pointwiseKind{"relu", 1, relu, func(a, _ float64) (float64, float64) {
+		if a > 0 {
+			return 1, 0
+		}
+		return 0, 0
 	}}
 )
+
+// unaryKind is a function of one value; both gives it and its slope.
+func unaryKind(name string, f func(y, a []float32), both func(a float64) (y, slope float64)) pointwiseKind {
+	return pointwiseKind{name, 20, func(y, a, _ []float32) { f(y, a) }, func(a, _ float64) (float64, float64) {
+		_, slope := both(a)
+		return slope, 0
+	}}
+}
+
+// gateKind is f(gate)·up.
+func gateKind(name string, f func(y, a []float32), both func(a float64) (y, slope float64)) pointwiseKind {
+	forward := func(y, gate, up []float32) {
+		f(y, gate)
+		kernel.Mul(y, y, up)
+	}
+	return pointwiseKind{name, 21, forward, func(gate, up float64) (float64, float64) {
+		y, slope := both(gate)
+		return slope * up, y
+	}}
+}
+
+// gelu64 is x·Φ(x) and its slope.
+func gelu64(x float64) (y, slope float64) {
+	phi := 0.5 * (1 + math.Erf(x/math.Sqrt2))
+	return x * phi, phi + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+}
+
+// geluTanh64 is the tanh form of GELU and its slope.
+func geluTanh64(x float64) (y, slope float64) {
+	c := math.Sqrt(2 / math.Pi)
+	t := math.Tanh(c * (x + 0.044715*x*x*x))
+	return 0.5 * x * (1 + t), 0.5*(1+t) + 0.5*x*(1-t*t)*c*(1+3*0.044715*x*x)
+}
+
+func relu(y, a, _ []float32) {
+	for i, v := range a {
+		y[i] = max(v, 0)
+	}
+}
 
 // Add is the residual sum.
 func (b *Builder) Add(x, y Value) Value { return b.pointwise(addKind, x, y) }
 
+// Scale multiplies by a constant.
+func (b *Builder) Scale(x Value, s float64) Value {
+	return b.pointwise(pointwiseKind{"scale", 1, func(y, a, _ []float32) { kernel.Scale(y, a, float32(s)) },
+		func(a, _ float64) (float64, float64) { return s, 0 }}, x)
+}
+
 // SiLUMul is the gate of a gated MLP: silu(gate)·up (Shazeer 2020).
 func (b *Builder) SiLUMul(gate, up Value) Value { return b.pointwise(siluMulKind, gate, up) }
 
-// GELU is the exact (erf) Gaussian error linear unit.
+// GELUMul is gelu(gate)·up, with the exact (erf) GELU.
+func (b *Builder) GELUMul(gate, up Value) Value { return b.pointwise(geluMulKind, gate, up) }
+
+// GELUTanhMul is gelu(gate)·up, with the tanh form of GELU.
+func (b *Builder) GELUTanhMul(gate, up Value) Value { return b.pointwise(geluTanhMulKind, gate, up) }
+
+// GELU is the exact (erf) Gaussian error linear unit (Hendrycks and Gimpel 2016).
 func (b *Builder) GELU(x Value) Value { return b.pointwise(geluKind, x) }
+
+// GELUTanh is its tanh form: 0.5·x·(1 + tanh(sqrt(2/pi)·(x + 0.044715·x³))).
+func (b *Builder) GELUTanh(x Value) Value { return b.pointwise(geluTanhKind, x) }
+
+// ReLU is max(x, 0).
+func (b *Builder) ReLU(x Value) Value { return b.pointwise(reluKind, x) }
 
 func (b *Builder) pointwise(kind pointwiseKind, in ...Value) Value {
 	if len(in) == 2 {

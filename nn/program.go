@@ -116,12 +116,12 @@ func paramsOf(ops []Op) []Param {
 	return all
 }
 
-// positions is the length of the shortest table of learned positions, 0 without one.
+// positions is the number of positions of the shortest table of learned ones, 0 without one.
 func (p *Program) positions() int {
 	n := 0
 	for _, op := range p.Ops {
-		if l, ok := op.(*Lookup); ok && l.kind == byPosition && (n == 0 || l.Rows < n) {
-			n = l.Rows
+		if l, ok := op.(*Lookup); ok && l.kind == byPosition && (n == 0 || l.Rows-l.Offset < n) {
+			n = l.Rows - l.Offset
 		}
 	}
 	return n

@@ -21,9 +21,9 @@ const (
 func tinyMLP(block int) int { return 40 + 8*block }
 
 func tinyLlama() *Program {
-	attention := Attention{Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj", Heads: tinyHeads, KVHeads: tinyKV, Size: tinySize, Causal: true}
+	attention := Attention{Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj", Heads: tinyHeads, KVHeads: tinyKV, Size: tinySize, Causal: true, Rope: &Rope{}}
 	for i := range tinySize / 2 {
-		attention.InvFreq = append(attention.InvFreq, math.Pow(100, -2*float64(i)/tinySize))
+		attention.Rope.InvFreq = append(attention.Rope.InvFreq, math.Pow(100, -2*float64(i)/tinySize))
 	}
 	b := NewBuilder()
 	x := b.Embed("model.embed_tokens.weight", tinyVocab, tinyWidth)
