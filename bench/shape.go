@@ -1,13 +1,14 @@
 package bench
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"hone/checkpoint"
+	"hone/kernel"
 	"hone/model"
 	"hone/nn"
 	"hone/quant"
@@ -111,50 +112,59 @@ func (r *Random) bytes(p nn.Param) []byte {
 
 // WriteGGUF writes the shape's weights for a peer, with a vocabulary of made-up tokens.
 func (s Shape) WriteGGUF(path string, d *model.Design, r *Random) error {
-	var tensors []checkpoint.GGUFTensor
-	for _, p := range d.Program.Params() {
-		name, ok := d.GGUFName(p.Name)
-		if !ok {
-			return fmt.Errorf("bench: %s has no GGUF name", p.Name)
-		}
-		t := checkpoint.GGUFTensor{Name: name, Format: "bf16", Shape: []int{p.Rows, p.Cols}}
-		t.Read = func() ([]byte, error) { return d.ToGGUFRows(p, r.bytes(p)), nil }
-		if p.Vector {
-			t.Format, t.Shape = "f32", []int{p.Cols}
-			t.Read = func() ([]byte, error) { return r.vectorBytes(p.Name) }
-		}
-		tensors = append(tensors, t)
+	stored, err := d.GGUFTensors()
+	if err != nil {
+		return err
 	}
-	return checkpoint.WriteGGUF(path, s.metadata(), tensors)
+	var tensors []checkpoint.GGUFTensor
+	for _, t := range stored {
+		out := checkpoint.GGUFTensor{Name: t.Name, Format: "bf16", Shape: t.Shape, Read: func() ([]byte, error) { return matrixBytes(t, r) }}
+		if len(t.Shape) == 1 {
+			out.Format, out.Read = "f32", func() ([]byte, error) { return vectorBytes(t, r) }
+		}
+		tensors = append(tensors, out)
+	}
+	return checkpoint.WriteGGUF(path, s.metadata(d), tensors)
 }
 
-func (r *Random) vectorBytes(name string) ([]byte, error) {
-	v, err := r.Vector(name)
+// matrixBytes are a stored matrix's values, which lie on bf16's grid.
+func matrixBytes(t model.Stored, src nn.Source) ([]byte, error) {
+	m, err := t.Matrix(src)
+	if err != nil {
+		return nil, err
+	}
+	rows, cols := m.Dims()
+	out, row, half := make([]byte, 0, 2*rows*cols), make([]float32, cols), make([]uint16, cols)
+	for i := range rows {
+		m.ReadRow(row, i)
+		kernel.F32ToBF16(half, row)
+		for _, h := range half {
+			out = append(out, byte(h), byte(h>>8))
+		}
+	}
+	return out, nil
+}
+
+func vectorBytes(t model.Stored, src nn.Source) ([]byte, error) {
+	v, err := t.Vector(src)
 	var out []byte
 	for _, x := range v {
-		bits := math.Float32bits(x)
-		out = append(out, byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24))
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
 	}
 	return out, err
 }
 
-func (s Shape) metadata() []checkpoint.GGUFValue {
+func (s Shape) metadata(d *model.Design) []checkpoint.GGUFValue {
 	tokens, kinds := make([]string, s.Vocab), make([]int32, s.Vocab)
 	for i := range tokens {
 		tokens[i], kinds[i] = fmt.Sprintf("t%d", i), 1
 	}
 	copy(tokens, []string{"<unk>", "<s>", "</s>"})
 	copy(kinds, []int32{2, 3, 3})
-	u := func(n int) uint32 { return uint32(n) }
-	return slices.Clip([]checkpoint.GGUFValue{
-		{Key: "general.architecture", Value: "llama"}, {Key: "general.name", Value: s.Name},
-		{Key: "llama.block_count", Value: u(s.Blocks)}, {Key: "llama.context_length", Value: u(s.Window)},
-		{Key: "llama.embedding_length", Value: u(s.Width)}, {Key: "llama.feed_forward_length", Value: u(s.MLP)},
-		{Key: "llama.attention.head_count", Value: u(s.Heads)}, {Key: "llama.attention.head_count_kv", Value: u(s.KV)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)}, {Key: "llama.rope.freq_base", Value: float32(10000)},
-		{Key: "llama.rope.dimension_count", Value: u(s.Width / s.Heads)}, {Key: "llama.vocab_size", Value: u(s.Vocab)},
+	return append(d.GGUFMeta(), []checkpoint.GGUFValue{
+		{Key: "general.name", Value: s.Name},
 		{Key: "tokenizer.ggml.model", Value: "llama"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
 		{Key: "tokenizer.ggml.scores", Value: make([]float32, s.Vocab)}, {Key: "tokenizer.ggml.token_type", Value: kinds},
 		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(1)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)},
-	})
+	}...)
 }

@@ -28,7 +28,7 @@ type File interface {
 	Names() []string
 	// Info describes a tensor without reading it.
 	Info(name string) (Info, bool)
-	// Matrix returns a two-dimensional tensor with Shape[0] rows. It aliases the file's mapping.
+	// Matrix returns a tensor of two or more dimensions, flattened to rows of its last one. It aliases the file's mapping.
 	Matrix(name string) (quant.Matrix, error)
 	// Vector returns a tensor decoded to float32, flattened in row-major order. It is a copy.
 	Vector(name string) ([]float32, error)

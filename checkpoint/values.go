@@ -7,12 +7,26 @@ import (
 	"hone/quant"
 )
 
-// matrixOf views the bytes of a two-dimensional tensor as a matrix and checks its numbers.
+// matrixOf views the bytes of a tensor of two or more dimensions as a matrix and checks its numbers.
 func matrixOf(format string, shape []int, data []byte) (quant.Matrix, error) {
-	if len(shape) != 2 {
-		return nil, fmt.Errorf("shape %v: a matrix has two dimensions", shape)
+	if len(shape) < 2 {
+		return nil, fmt.Errorf("shape %v: a matrix has at least two dimensions", shape)
 	}
-	return checkedMatrix(format, shape[0], shape[1], data)
+	rows, cols := flat(shape)
+	return checkedMatrix(format, rows, cols, data)
+}
+
+// flat keeps the last dimension, which block formats are cut along, and joins all others.
+func flat(shape []int) (rows, cols int) {
+	rows, cols = 1, 1
+	for i, d := range shape {
+		if i == len(shape)-1 {
+			cols = d
+			continue
+		}
+		rows *= d
+	}
+	return rows, cols
 }
 
 func checkedMatrix(format string, rows, cols int, data []byte) (quant.Matrix, error) {
@@ -29,16 +43,9 @@ func checkedMatrix(format string, rows, cols int, data []byte) (quant.Matrix, er
 	return m, nil
 }
 
-// vectorOf decodes a tensor of any shape to float32. The last dimension is the row that block formats are cut along.
+// vectorOf decodes a tensor of any shape to float32.
 func vectorOf(format string, shape []int, data []byte) ([]float32, error) {
-	rows, cols := 1, 1
-	for i, d := range shape {
-		if i == len(shape)-1 {
-			cols = d
-			continue
-		}
-		rows *= d
-	}
+	rows, cols := flat(shape)
 	m, err := checkedMatrix(format, rows, cols, data)
 	if err != nil {
 		return nil, err

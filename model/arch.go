@@ -3,20 +3,17 @@
 package model
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"sort"
-	"strconv"
 	"strings"
 
-	"hone/checkpoint"
 	"hone/nn"
 )
 
 // Arch is one architecture.
 type Arch struct {
-	Name string   // as GGUF's general.architecture and Hugging Face's model_type have it
+	Name string   // as GGUF's general.architecture has it
+	Type string   // Hugging Face's model_type, where it is another name
 	HF   []string // class names in config.json's "architectures"
 	// Design reads the config and builds the program.
 	Design func(c *Config) (*Design, error)
@@ -27,17 +24,16 @@ type Design struct {
 	Program *nn.Program
 	Context int  // positions that the model was trained for
 	Tied    bool // the output matrix is the token embedding
-	// GGUF maps canonical names to GGUF's; %d stands for the block. Suffixes .weight and .bias are carried over.
-	GGUF map[string]string
-	// RowOrder returns, for a matrix that GGUF stores with its rows in another order, the GGUF row of each canonical
-	// row; nil for all others.
-	RowOrder func(name string) []int
-	// HF is the model's config in Hugging Face's words, for saving a model that came from GGUF.
-	HF map[string]any
+	// HF and GGUF say where the two kinds of file keep the weights. In a Hugging Face file a weight without a row stands
+	// under its canonical name; without GGUF the model has no GGUF form.
+	HF, GGUF Layout
 	// Prefixes are tried before a canonical name in Hugging Face files.
 	Prefixes []string
 	// Unused are parts of names of tensors that change nothing here; any other tensor without a use is refused.
 	Unused []string
+
+	arch     Arch
+	settings []setting
 }
 
 var archs = map[string]Arch{}
@@ -86,263 +82,4 @@ func (c *Config) arch() string {
 	}
 	name, _ := c.raw.HF["model_type"].(string)
 	return name
-}
-
-// Config reads a model's settings under either of its two names: Hugging Face's and GGUF's (without the architecture's
-// prefix). The first missing or wrong setting is kept in Err.
-type Config struct {
-	raw  checkpoint.Config
-	file checkpoint.File
-	Err  error
-}
-
-// UnservedError is the error of a file that is whole, but asks for what Hone does not run.
-type UnservedError struct{ text string }
-
-func (e *UnservedError) Error() string { return e.text }
-
-func unserved(format string, args ...any) error { return &UnservedError{fmt.Sprintf(format, args...)} }
-
-// unserved is fail with an UnservedError.
-func (c *Config) unserved(format string, args ...any) {
-	if c.Err == nil {
-		c.Err = unserved(format, args...)
-	}
-}
-
-func (c *Config) fail(format string, args ...any) {
-	if c.Err == nil {
-		c.Err = fmt.Errorf(format, args...)
-	}
-}
-
-// maxSize bounds any size in a config, so that products of two of them fit an int64; maxBlocks bounds the size of a
-// program, and with it the memory that a config alone can ask for.
-const (
-	maxSize   = 1 << 28
-	maxBlocks = 1024
-)
-
-// Int reads a whole number from 1 to maxSize that must be there.
-func (c *Config) Int(hf, gguf string) int {
-	n, ok := c.int(hf, gguf)
-	if !ok {
-		c.fail("config has no %s", c.key(hf, gguf))
-	}
-	return n
-}
-
-// IntOr is Int with a default.
-func (c *Config) IntOr(hf, gguf string, otherwise int) int {
-	if n, ok := c.int(hf, gguf); ok {
-		return n
-	}
-	return otherwise
-}
-
-func (c *Config) int(hf, gguf string) (int, bool) {
-	f, ok := c.float(hf, gguf)
-	if ok && !(f >= 1 && f <= maxSize && f == math.Trunc(f)) {
-		c.fail("%s is %v; it must be a whole number from 1 to %d", c.key(hf, gguf), f, maxSize)
-		return 1, true
-	}
-	return int(f), ok
-}
-
-// Float reads a positive number, with a default.
-func (c *Config) Float(hf, gguf string, otherwise float64) float64 {
-	f, ok := c.float(hf, gguf)
-	if !ok {
-		return otherwise
-	}
-	return c.positive(c.key(hf, gguf), f)
-}
-
-// positive refuses what is not a positive number of a size that 32-bit floats hold.
-func (c *Config) positive(key string, f float64) float64 {
-	if !(f >= 1e-30 && f <= 1e30) {
-		c.fail("%s is %v; it must be a positive number", key, f)
-	}
-	return f
-}
-
-// float reads a number; what is there and is none is a fault, JSON's null is not there.
-func (c *Config) float(hf, gguf string) (float64, bool) {
-	v := c.value(hf, gguf)
-	if v == nil {
-		return 0, false
-	}
-	var f float64
-	var ok bool
-	if c.raw.GGUF != nil {
-		f, ok = c.raw.GGUF.Float(c.ggufKey(gguf))
-	} else {
-		f, ok = number(v)
-	}
-	if !ok {
-		c.fail("%s is %s; it must be a number", c.key(hf, gguf), brief(v))
-		return 1, true
-	}
-	return f, true
-}
-
-// value is the setting as the file's own kind names it, nil when absent or null.
-func (c *Config) value(hf, gguf string) any {
-	if c.raw.GGUF != nil {
-		return c.raw.GGUF[c.ggufKey(gguf)]
-	}
-	return c.raw.HF[hf]
-}
-
-// number takes what JSON decoders make of a number.
-func number(v any) (float64, bool) {
-	switch n := v.(type) {
-	case json.Number:
-		f, err := n.Float64()
-		return f, err == nil
-	case int:
-		return float64(n), true
-	case float32:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
-}
-
-// brief shows a value of any size in an error.
-func brief(v any) string {
-	s := fmt.Sprint(v)
-	if len(s) > 60 {
-		s = s[:60] + "…"
-	}
-	if _, text := v.(string); text {
-		return strconv.Quote(s)
-	}
-	return s
-}
-
-// Flag reads a boolean of a Hugging Face config, false when absent.
-func (c *Config) Flag(hf string) bool {
-	v := c.raw.HF[hf]
-	b, ok := v.(bool)
-	if v != nil && !ok {
-		c.fail("%s is %s; it must be true or false", hf, brief(v))
-	}
-	return b
-}
-
-// Refuse fails when a Hugging Face setting is present and not one of the allowed values: what Hone would ignore it
-// must not ignore silently.
-func (c *Config) Refuse(hf string, allowed ...any) {
-	v, ok := c.raw.HF[hf]
-	if !ok || v == nil {
-		return
-	}
-	for _, a := range allowed {
-		if fmt.Sprint(a) == fmt.Sprint(v) {
-			return
-		}
-	}
-	c.refuse(hf, v)
-}
-
-// RefuseGGUF is Refuse for a setting of a GGUF file.
-func (c *Config) RefuseGGUF(key string, allowed any) {
-	if c.raw.GGUF == nil {
-		return
-	}
-	if v := c.raw.GGUF[c.ggufKey(key)]; v != nil && fmt.Sprint(v) != fmt.Sprint(allowed) {
-		c.refuse(c.ggufKey(key), v)
-	}
-}
-
-func (c *Config) refuse(key string, v any) {
-	c.unserved("config sets %s to %s, which Hone does not serve yet", key, brief(v))
-}
-
-func (c *Config) ggufKey(key string) string { return c.arch() + "." + key }
-
-func (c *Config) key(hf, gguf string) string {
-	if c.raw.GGUF != nil {
-		return c.ggufKey(gguf)
-	}
-	return hf
-}
-
-// Tied tells whether the output matrix is the token embedding: where the file has no matrix of its own under either
-// name, unless its config says that there is one. One that is there is used whatever the config says, as transformers 5
-// does. Without a file the config alone decides.
-func (c *Config) Tied(hf, gguf string) bool {
-	said := c.Flag("tie_word_embeddings")
-	if c.file == nil {
-		return said
-	}
-	name := hf
-	if c.raw.GGUF != nil {
-		name = gguf
-	}
-	if c.holds(name) {
-		return false
-	}
-	if !said && c.raw.HF["tie_word_embeddings"] != nil {
-		c.fail("config sets tie_word_embeddings to false, but the file has no %s", hf)
-	}
-	return true
-}
-
-// holds tells whether the file has a tensor of this name of its own.
-func (c *Config) holds(name string) bool {
-	if c.file == nil {
-		return false
-	}
-	_, ok := c.file.Info(name)
-	return ok
-}
-
-// Vocab reads the number of token embeddings, which some GGUF files tell by the shape of the matrix alone.
-func (c *Config) Vocab() int {
-	if n, ok := c.int("vocab_size", "vocab_size"); ok {
-		return n
-	}
-	if c.raw.GGUF != nil && c.file != nil {
-		if info, ok := c.file.Info("token_embd.weight"); ok && len(info.Shape) > 0 && info.Shape[0] > 0 {
-			return info.Shape[0]
-		}
-	}
-	c.fail("config has no %s", c.key("vocab_size", "vocab_size"))
-	return 0
-}
-
-// Blocks reads the number of blocks and bounds it before anything is built from it.
-func (c *Config) Blocks(hf, gguf string) int {
-	n := c.Int(hf, gguf)
-	if n > maxBlocks {
-		c.fail("%s is %d; Hone takes at most %d", c.key(hf, gguf), n, maxBlocks)
-		return 0
-	}
-	return n
-}
-
-// HeadSize reads the width of an attention head, the hidden width shared evenly by the heads where nothing is said.
-func (c *Config) HeadSize(hf, gguf string, width, heads int) int {
-	if n, ok := c.int(hf, gguf); ok {
-		return n
-	}
-	if heads > 0 && width%heads != 0 {
-		c.fail("a hidden size of %d is not shared evenly by %d attention heads", width, heads)
-	}
-	return width / max(heads, 1)
-}
-
-// CheckHeads refuses attention that no program can be built of.
-func (c *Config) CheckHeads(a nn.Attention) {
-	const maxHead = 4096 // bounds the tables of rotary frequencies
-	switch {
-	case c.Err != nil:
-	case a.Heads%a.KVHeads != 0:
-		c.fail("%d attention heads do not share %d key/value heads evenly", a.Heads, a.KVHeads)
-	case a.Size > maxHead || a.Heads > maxSize/a.Size:
-		c.fail("%d attention heads of size %d are too large; a head may have %d features", a.Heads, a.Size, maxHead)
-	}
 }

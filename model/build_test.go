@@ -126,13 +126,17 @@ func ggufMeta() map[string]any {
 // ggufShapes are llamaConfig's tensors under GGUF's names.
 func ggufShapes(t testing.TB) shapes {
 	t.Helper()
+	d, err := FromConfig(llamaConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := d.GGUFTensors()
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := shapes{}
-	for name, shape := range shapesOf(t, llamaConfig(), "") {
-		g, ok := ggufName(llamaGGUF, name)
-		if !ok {
-			t.Fatalf("no GGUF name of %s", name)
-		}
-		s[g] = shape
+	for _, p := range stored {
+		s[p.Name] = p.Shape
 	}
 	return s
 }

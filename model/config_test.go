@@ -111,7 +111,7 @@ func TestRopeTheta(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.HF["rope_theta"]; got != 12345.0 {
+		if got := d.HFConfig()["rope_theta"]; got != 12345.0 {
 			t.Errorf("theta %v of %v", got, change)
 		}
 	}
@@ -123,12 +123,12 @@ func TestWrittenConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := FromConfig(d.HF)
+	again, err := FromConfig(d.HFConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(again.HF, d.HF) || !reflect.DeepEqual(again.Program.Params(), d.Program.Params()) {
-		t.Errorf("%v became %v", d.HF, again.HF)
+	if !reflect.DeepEqual(again.HFConfig(), d.HFConfig()) || !reflect.DeepEqual(again.Program.Params(), d.Program.Params()) {
+		t.Errorf("%v became %v", d.HFConfig(), again.HFConfig())
 	}
 }
 

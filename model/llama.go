@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"hone/nn"
 )
@@ -16,9 +15,10 @@ func init() {
 func designLlama(c *Config) (*Design, error) {
 	width := c.Int("hidden_size", "embedding_length")
 	heads := c.Int("num_attention_heads", "attention.head_count")
+	bias := c.Has("attention_bias", "blk.0.attn_output.bias")
 	attention := nn.Attention{
 		Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj",
-		QKVBias: c.Flag("attention_bias"), OBias: c.Flag("attention_bias"), Heads: heads, Causal: true,
+		QKVBias: bias, OBias: bias, Heads: heads, Causal: true,
 		KVHeads: c.IntOr("num_key_value_heads", "attention.head_count_kv", heads),
 		Size:    c.HeadSize("head_dim", "attention.key_length", width, heads),
 	}
@@ -33,6 +33,7 @@ func designLlama(c *Config) (*Design, error) {
 	c.Refuse("mlp_bias", false)
 	c.RefuseGGUF("expert_count", 0)
 	c.RefuseGGUF("attention.value_length", attention.Size)
+	c.note("", "attention.value_length", attention.Size)
 	c.CheckHeads(attention)
 	if c.Err != nil {
 		return nil, c.Err
@@ -55,51 +56,27 @@ func designLlama(c *Config) (*Design, error) {
 	}
 	b.Head(b.RMSNorm(x, "model.norm", eps), head, vocab)
 	return &Design{
-		Program: b.Program(), Context: context, Tied: tied, GGUF: llamaGGUF, Unused: []string{"rotary_emb.inv_freq"},
-		RowOrder: func(name string) []int { return llamaRowOrder(name, attention) },
-		HF: map[string]any{
-			"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
-			"hidden_size": width, "intermediate_size": mlp, "num_hidden_layers": blocks, "num_attention_heads": heads,
-			"num_key_value_heads": attention.KVHeads, "head_dim": attention.Size, "vocab_size": vocab,
-			"max_position_embeddings": context, "rms_norm_eps": eps, "rope_theta": theta, "tie_word_embeddings": tied,
-			"attention_bias": attention.OBias, "mlp_bias": false,
-		},
+		Program: b.Program(), Context: context, Tied: tied, Unused: []string{"rotary_emb.inv_freq"},
+		GGUF: llamaGGUF(attention.Size),
 	}, nil
 }
 
-var llamaGGUF = map[string]string{
-	"model.embed_tokens":                       "token_embd",
-	"model.norm":                               "output_norm",
-	"lm_head":                                  "output",
-	"model.layers.%d.input_layernorm":          "blk.%d.attn_norm",
-	"model.layers.%d.self_attn.q_proj":         "blk.%d.attn_q",
-	"model.layers.%d.self_attn.k_proj":         "blk.%d.attn_k",
-	"model.layers.%d.self_attn.v_proj":         "blk.%d.attn_v",
-	"model.layers.%d.self_attn.o_proj":         "blk.%d.attn_output",
-	"model.layers.%d.post_attention_layernorm": "blk.%d.ffn_norm",
-	"model.layers.%d.mlp.gate_proj":            "blk.%d.ffn_gate",
-	"model.layers.%d.mlp.up_proj":              "blk.%d.ffn_up",
-	"model.layers.%d.mlp.down_proj":            "blk.%d.ffn_down",
-}
-
-// llamaRowOrder: GGUF interleaves the two halves of each rotated head, canonical row (head, half, i) is GGUF's row
-// (head, i, half).
-func llamaRowOrder(name string, a nn.Attention) []int {
-	heads := a.Heads
-	switch {
-	case strings.HasSuffix(name, ".q_proj.weight"):
-	case strings.HasSuffix(name, ".k_proj.weight"):
-		heads = a.KVHeads
-	default:
-		return nil
+// llamaGGUF: q and k are interleaved.
+func llamaGGUF(size int) Layout {
+	return Layout{
+		"model.embed_tokens":                       at("token_embd"),
+		"model.norm":                               at("output_norm"),
+		"lm_head":                                  at("output"),
+		"model.layers.%d.input_layernorm":          at("blk.%d.attn_norm"),
+		"model.layers.%d.self_attn.q_proj":         at("blk.%d.attn_q").interleaved(size),
+		"model.layers.%d.self_attn.k_proj":         at("blk.%d.attn_k").interleaved(size),
+		"model.layers.%d.self_attn.v_proj":         at("blk.%d.attn_v"),
+		"model.layers.%d.self_attn.o_proj":         at("blk.%d.attn_output"),
+		"model.layers.%d.post_attention_layernorm": at("blk.%d.ffn_norm"),
+		"model.layers.%d.mlp.gate_proj":            at("blk.%d.ffn_gate"),
+		"model.layers.%d.mlp.up_proj":              at("blk.%d.ffn_up"),
+		"model.layers.%d.mlp.down_proj":            at("blk.%d.ffn_down"),
 	}
-	order := make([]int, heads*a.Size)
-	for r := range order {
-		head, in := r/a.Size, r%a.Size
-		half, i := in/(a.Size/2), in%(a.Size/2)
-		order[r] = head*a.Size + 2*i + half
-	}
-	return order
 }
 
 // ropeFrequencies are theta^(-2i/dim) (Su et al. 2021), rounded to f32 as the reference keeps them.
@@ -130,6 +107,7 @@ func ropeTheta(c *Config, size int) float64 {
 			c.refuse(key, v)
 		}
 	}
+	c.note("rope_theta", "rope.freq_base", theta)
 	return theta
 }
 

@@ -7,13 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"hone/checkpoint"
 	"hone/kernel"
 	"hone/nn"
-	"hone/quant"
 	"hone/tokenizer"
 )
 
@@ -24,6 +22,7 @@ type Model struct {
 	Design *Design
 	File   checkpoint.File
 	config *Config
+	places map[string]Place // by canonical name
 }
 
 // Open opens a GGUF file or a Hugging Face directory and builds its program. A file whose config and tensors do not fit
@@ -51,6 +50,7 @@ func fromFile(path string, file checkpoint.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	design.arch, design.settings = arch, c.settings
 	m := &Model{Path: path, Arch: arch.Name, Design: design, File: file, config: c}
 	return m, m.checkNames()
 }
@@ -63,138 +63,12 @@ func FromConfig(hf map[string]any) (*Design, error) {
 	if err != nil {
 		return nil, err
 	}
-	return arch.Design(c)
-}
-
-// checkNames refuses a file that lacks a weight or gives it another shape, before memory is taken for any of them, and
-// one with a weight that the program would leave out: a further block, a bias, a table of scaled rotations.
-func (m *Model) checkNames() error {
-	if len(m.File.Names()) == 0 {
-		return unserved("the file holds no weights, at most a vocabulary")
+	d, err := arch.Design(c)
+	if err != nil {
+		return nil, err
 	}
-	var missing []string
-	used := map[string]bool{}
-	for _, p := range m.Design.Program.Params() {
-		name, ok := m.fileName(p.Name)
-		if !ok {
-			missing = append(missing, p.Name)
-			continue
-		}
-		used[name] = true
-		info, _ := m.File.Info(name)
-		if err := checkShape(p, info.Shape); err != nil {
-			return err
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
-	}
-	for _, name := range m.File.Names() {
-		if !used[name] && !m.Design.unused(name) {
-			return unserved("the file has a tensor %.80q that a %s model as its config tells does not use: without it the model would be another one", name, m.Arch)
-		}
-	}
-	return nil
-}
-
-// unused tells whether a tensor changes nothing here.
-func (d *Design) unused(name string) bool {
-	return slices.ContainsFunc(d.Unused, func(part string) bool { return strings.Contains(name, part) })
-}
-
-func checkShape(p nn.Param, shape []int) error {
-	want := []int{p.Rows, p.Cols}
-	if p.Vector {
-		want = want[1:]
-	}
-	for len(shape) > len(want) && shape[0] == 1 {
-		shape = shape[1:]
-	}
-	if fmt.Sprint(shape) != fmt.Sprint(want) {
-		return fmt.Errorf("%s has shape %v, the config says %v", p.Name, shape, want)
-	}
-	return nil
-}
-
-// fileName is the name under which the file holds a canonical weight.
-func (m *Model) fileName(name string) (string, bool) {
-	if m.config.raw.GGUF != nil {
-		g, ok := ggufName(m.Design.GGUF, name)
-		if ok {
-			_, ok = m.File.Info(g)
-		}
-		return g, ok
-	}
-	for _, prefix := range append([]string{""}, m.Design.Prefixes...) {
-		if _, ok := m.File.Info(prefix + name); ok {
-			return prefix + name, true
-		}
-	}
-	return "", false
-}
-
-// GGUFName is the name of a canonical weight in GGUF files.
-func (d *Design) GGUFName(name string) (string, bool) { return ggufName(d.GGUF, name) }
-
-// ToGGUFRows puts the rows of a matrix, given as bytes in canonical order, into GGUF's order.
-func (d *Design) ToGGUFRows(p nn.Param, data []byte) []byte {
-	if d.RowOrder == nil {
-		return data
-	}
-	order := d.RowOrder(p.Name)
-	if order == nil {
-		return data
-	}
-	n := len(data) / p.Rows
-	out := make([]byte, len(data))
-	for r, to := range order {
-		copy(out[to*n:(to+1)*n], data[r*n:(r+1)*n])
-	}
-	return out
-}
-
-// ggufName translates model.layers.3.mlp.up_proj.weight by the table's row for model.layers.%d.mlp.up_proj.
-func ggufName(table map[string]string, name string) (string, bool) {
-	cut := strings.LastIndexByte(name, '.')
-	if cut < 0 {
-		return "", false
-	}
-	stem, suffix := name[:cut], name[cut:]
-	parts := strings.Split(stem, ".")
-	block := ""
-	for i, p := range parts {
-		if p != "" && p[0] >= '0' && p[0] <= '9' {
-			block, parts[i] = p, "%d"
-			break
-		}
-	}
-	g, ok := table[strings.Join(parts, ".")]
-	return strings.Replace(g, "%d", block, 1) + suffix, ok
-}
-
-// Matrix gives a weight by canonical name, rows in canonical order.
-func (m *Model) Matrix(name string) (quant.Matrix, error) {
-	file, ok := m.fileName(name)
-	if !ok {
-		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
-	}
-	w, err := m.File.Matrix(file)
-	if err != nil || m.config.raw.GGUF == nil || m.Design.RowOrder == nil {
-		return w, err
-	}
-	if order := m.Design.RowOrder(name); order != nil {
-		w = quant.SelectRows(w, order)
-	}
-	return w, nil
-}
-
-// Vector gives a norm gain or a bias by canonical name.
-func (m *Model) Vector(name string) ([]float32, error) {
-	file, ok := m.fileName(name)
-	if !ok {
-		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
-	}
-	return m.File.Vector(file)
+	d.arch, d.settings = arch, c.settings
+	return d, nil
 }
 
 // HFConfig is the model's config.json, made up from GGUF metadata where it came from there.
@@ -202,7 +76,7 @@ func (m *Model) HFConfig() map[string]any {
 	if m.config.raw.HF != nil {
 		return m.config.raw.HF
 	}
-	return m.Design.HF
+	return m.Design.HFConfig()
 }
 
 // Dir is the folder of the model's files.

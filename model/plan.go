@@ -44,8 +44,7 @@ func (m *Model) Plan(w Weights) (Plan, error) {
 }
 
 func (m *Model) use(p nn.Param, formats func(nn.Param) string) (Use, error) {
-	name, _ := m.fileName(p.Name)
-	info, _ := m.File.Info(name)
+	info, _ := m.File.Info(m.places[p.Name].Tensor)
 	u := Use{Param: p, Stored: info, Format: info.Format}
 	if p.Vector {
 		u.Format, u.Bits, u.Packed = "f32", 32, u.Values()*4

@@ -164,7 +164,7 @@ func readTensor(file checkpoint.File, name string, info checkpoint.Info) error {
 	if _, err := quant.Lookup(info.Format); err != nil {
 		return nil // listed by name; a model that needs it is not served
 	}
-	if len(info.Shape) == 2 {
+	if len(info.Shape) > 1 {
 		_, err := file.Matrix(name)
 		return err
 	}

@@ -1,0 +1,153 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hone/nn"
+	"hone/quant"
+)
+
+// checkNames finds every weight in the file. It refuses a file that lacks one or gives it another shape, before memory is
+// taken for any of them, and one with a weight that the program would leave out: a further block, a bias, a table of
+// scaled rotations.
+func (m *Model) checkNames() error {
+	if len(m.File.Names()) == 0 {
+		return unserved("the file holds no weights, at most a vocabulary")
+	}
+	var missing []string
+	var parts []Part
+	m.places = map[string]Place{}
+	for _, p := range m.Design.Program.Params() {
+		place, ok := m.place(p)
+		if !ok {
+			missing = append(missing, p.Name)
+		}
+		m.places[p.Name] = place
+		parts = append(parts, Part{p, place})
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
+	}
+	used := map[string]bool{}
+	for _, s := range gather(parts) {
+		used[s.Name] = true
+		info, _ := m.File.Info(s.Name)
+		if err := s.check(info.Shape); err != nil {
+			return err
+		}
+	}
+	for _, name := range m.File.Names() {
+		if !used[name] && !m.Design.unused(name) {
+			return unserved("the file has a tensor %.80q that a %s model as its config tells does not use: %s", name, m.Arch, stranger(name))
+		}
+	}
+	return nil
+}
+
+// check compares the shape of a file's tensor with what the weights in it make up; leading ones do not count.
+func (s Stored) check(shape []int) error {
+	for len(shape) > len(s.Shape) && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	if !slices.Equal(shape, s.Shape) {
+		return fmt.Errorf("%s has shape %v, the config says %v", s.Name, shape, s.Shape)
+	}
+	return nil
+}
+
+// unused tells whether a tensor changes nothing here.
+func (d *Design) unused(name string) bool {
+	return slices.ContainsFunc(d.Unused, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// stranger says what an unused tensor is, as far as its name tells.
+func stranger(name string) string {
+	for _, kind := range []struct{ part, says string }{
+		{"lora_", "it is part of a LoRA adapter, which has to be merged into the model first"},
+		{"vision", "it is part of a vision tower, which Hone does not run"},
+		{"multi_modal", "it joins a vision tower to the model, which Hone does not run"},
+	} {
+		if strings.Contains(strings.ToLower(name), kind.part) {
+			return kind.says
+		}
+	}
+	return "without it the model would be another one"
+}
+
+// place finds a weight in the file: where the layout of its kind says or else, in a Hugging Face file, under its canonical
+// name.
+func (m *Model) place(p nn.Param) (Place, bool) {
+	if m.config.raw.GGUF != nil {
+		place, ok := m.Design.GGUF.place(p)
+		return place, ok && m.config.holds(place.Tensor)
+	}
+	for _, prefix := range append([]string{""}, m.Design.Prefixes...) {
+		place, ok := m.Design.HF.place(p)
+		if place.Tensor = prefix + place.Tensor; ok && m.config.holds(place.Tensor) {
+			return place, true
+		}
+		if place = canonical(p); m.config.holds(prefix + place.Tensor) {
+			place.Tensor = prefix + place.Tensor
+			return place, true
+		}
+	}
+	return Place{}, false
+}
+
+// Matrix gives a weight by canonical name, rows in canonical order.
+func (m *Model) Matrix(name string) (quant.Matrix, error) {
+	place, ok := m.places[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
+	}
+	stored, err := m.File.Matrix(place.Tensor)
+	if err != nil {
+		return nil, err
+	}
+	w, err := place.matrix(stored)
+	if err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", m.Path, place.Tensor, err)
+	}
+	return w, nil
+}
+
+// Vector gives a norm gain or a bias by canonical name.
+func (m *Model) Vector(name string) ([]float32, error) {
+	place, ok := m.places[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
+	}
+	v, err := m.File.Vector(place.Tensor)
+	if err != nil {
+		return nil, err
+	}
+	return place.vector(v), nil
+}
+
+// HFTensors lists the tensors of a Hugging Face directory of the model, in order of first use.
+func (d *Design) HFTensors() []Stored {
+	var parts []Part
+	for _, p := range d.Program.Params() {
+		place, ok := d.HF.place(p)
+		if !ok {
+			place = canonical(p)
+		}
+		parts = append(parts, Part{p, place})
+	}
+	return gather(parts)
+}
+
+// GGUFTensors lists the tensors of a GGUF file of the model; an error names a weight for which GGUF has no name.
+func (d *Design) GGUFTensors() ([]Stored, error) {
+	var parts []Part
+	for _, p := range d.Program.Params() {
+		place, ok := d.GGUF.place(p)
+		if !ok {
+			return nil, fmt.Errorf("GGUF files of %s models have no name for %s", d.arch.Name, p.Name)
+		}
+		parts = append(parts, Part{p, place})
+	}
+	return gather(parts), nil
+}
