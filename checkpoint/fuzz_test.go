@@ -14,6 +14,13 @@ func FuzzSafetensors(f *testing.F) {
 func FuzzGGUF(f *testing.F) {
 	f.Add(goodGGUF().bytes())
 	f.Add(newGGUF().tensor("q", 2, []int{1, 32}, make([]byte, 18)).tensor("r", 8, []int{2, 32}, make([]byte, 68)).bytes())
+	for id, kind := range ggmlTypes {
+		row := make([]byte, kind.bytes)
+		for i := range row {
+			row[i] = byte(37 * i)
+		}
+		f.Add(newGGUF().tensor(kind.name, id, []int{1, kind.block}, row).bytes())
+	}
 	f.Fuzz(func(t *testing.T, data []byte) { readAll(t, data) })
 }
 

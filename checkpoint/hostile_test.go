@@ -229,11 +229,11 @@ func TestGGUFHostile(t *testing.T) {
 			t.Errorf("%s: error %v, want %q and the path", name, err, c.want)
 		}
 	}
-	f := mustOpen(t, writeTemp(t, "nan.gguf", newGGUF().tensor("w", 2, []int{1, 32}, nan).tensor("k", 10, []int{1, 256}, make([]byte, 84)).bytes()))
+	f := mustOpen(t, writeTemp(t, "nan.gguf", newGGUF().tensor("w", 2, []int{1, 32}, nan).tensor("k", 16, []int{1, 256}, make([]byte, 66)).bytes()))
 	if _, err := f.Matrix("w"); err == nil || !strings.Contains(err.Error(), `"w"`) || !strings.Contains(err.Error(), "NaN") {
 		t.Errorf("NaN scale: %v", err)
 	}
-	if _, err := f.Matrix("k"); err == nil || !refusesFormat(err, "q2_k") {
+	if _, err := f.Matrix("k"); err == nil || !refusesFormat(err, "iq2_xxs") {
 		t.Errorf("type that is not served: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ func benchWeight(b *testing.B, pool *kernel.Pool, name string, rows, cols int) P
 		b.Fatal(err)
 	}
 	var m Matrix
-	if blocks, ok := f.(blockFormat); ok {
+	if blocks, ok := f.(*blockFormat); ok {
 		m = randomBlocks(b, blocks, rows, cols)
 	} else {
 		rng := rand.New(rand.NewPCG(1, 2))

@@ -3,179 +3,203 @@ package quant
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"hone/kernel"
 )
 
-const blockCols = 32 // weights of a GGUF block
-
-// blockFormat is a GGUF format of blocks of 32 weights: an f16 scale, an f16 minimum where there is one, then the codes.
+// blockFormat is a GGUF format: rows are lines of blocks of so many weights in so many bytes. All of them hold small integer
+// codes under scales, so that one reader of codes a format is all that decoding and packing need. Weight j of a block, in
+// group g = j/group, is
+//
+//	d·scale[g]·(code[j]−zero) + min·mins[g]
+//
+// where scale and mins are 1 unless the format is factored.
 type blockFormat struct {
 	name, describe string
-	bits           int
-	min            bool // a minimum follows the scale
-	signed         bool // 8-bit codes are two's complement
+	weights, bytes int                        // of a block
+	bits           int                        // of a code
+	group          int                        // weights under one scale
+	zero           int                        // the code of 0
+	min            bool                       // groups have minima
+	factored       bool                       // scales and minima are a block's f16 times integers of its groups
+	wide           bool                       // d is no f16
+	halves         []int                      // where a block's f16 numbers stand
+	read           func(b *block, src []byte) // b.codes are zero before
 }
 
-func (f blockFormat) Name() string              { return f.name }
-func (f blockFormat) Describe() string          { return f.describe }
-func (f blockFormat) BitsPerWeight(int) float64 { return float64(8*f.blockBytes()) / blockCols }
-func (f blockFormat) codesAt() int {
-	if f.min {
-		return 4
+// block is one block's codes and scales. d and min are f16; wide formats have single instead of d.
+type block struct {
+	d, min uint16
+	single float32
+	scales [16]int8
+	mins   [16]uint8
+	codes  [256]uint8
+}
+
+func (f *blockFormat) Name() string              { return f.name }
+func (f *blockFormat) Describe() string          { return "GGUF: " + f.describe }
+func (f *blockFormat) BitsPerWeight(int) float64 { return float64(8*f.bytes) / float64(f.weights) }
+
+func (f *blockFormat) rowBytes(cols int) (int, error) {
+	if cols%f.weights != 0 {
+		return 0, fmt.Errorf("quant: %s stores blocks of %d weights: %d columns are not a multiple", f.name, f.weights, cols)
 	}
-	return 2
-}
-func (f blockFormat) blockBytes() int { return f.codesAt() + f.bits*blockCols/8 }
-
-func (f blockFormat) rowBytes(cols int) (int, error) {
-	if cols%blockCols != 0 {
-		return 0, fmt.Errorf("quant: %s stores blocks of %d weights: %d columns are not a multiple", f.name, blockCols, cols)
-	}
-	return cols / blockCols * f.blockBytes(), nil
+	return cols / f.weights * f.bytes, nil
 }
 
-func (f blockFormat) Encode(int, int, func([]float32, int)) (Matrix, error) {
+func (f *blockFormat) Encode(int, int, func([]float32, int)) (Matrix, error) {
 	return nil, fmt.Errorf("quant: %s: %w; encode to an int4 or int8 format instead", f.name, ErrReadOnly)
 }
 
-func (f blockFormat) fromBytes(rows, cols int, data []byte) Matrix {
-	return &blocks{f, rows, cols, cols / blockCols * f.blockBytes(), data}
+func (f *blockFormat) fromBytes(rows, cols int, data []byte) Matrix {
+	return wrap(blocks{f, rows, cols, cols / f.weights * f.bytes, data})
 }
 
 // blocks is a matrix of GGUF blocks; rows are stride bytes apart.
 type blocks struct {
-	blockFormat
+	*blockFormat
 	rows, cols, stride int
 	data               []byte
+}
+
+// wrap offers the codes of blocks that other file formats can take over as they are.
+func wrap(b blocks) Matrix {
+	if b.group == 32 && b.weights == 32 && (b.bits == 4 || b.zero == 128) && !b.wide {
+		return &affineBlocks{b}
+	}
+	return &b
 }
 
 func (b *blocks) Format() string   { return b.name }
 func (b *blocks) Dims() (int, int) { return b.rows, b.cols }
 func (b *blocks) Bytes() int64 {
-	return int64(b.rows) * int64(b.cols/blockCols) * int64(b.blockBytes())
-}
-func (b *blocks) Bits() int       { return b.bits }
-func (b *blocks) Group() int      { return blockCols }
-func (b *blocks) Symmetric() bool { return !b.min }
-
-// block is the n-th block of row i.
-func (b *blocks) block(i, n int) []byte {
-	size := b.blockBytes()
-	at := i*b.stride + n*size
-	return b.data[at : at+size : at+size]
+	return int64(b.rows) * int64(b.cols/b.weights) * int64(b.bytes)
 }
 
-// affine is the block's scale and the value of its code 0.
-func (b *blocks) affine(block []byte) (scale, min float32) {
-	scale = f16(binary.LittleEndian.Uint16(block))
+// at is the n-th block of row i in the file.
+func (b *blocks) at(i, n int) []byte {
+	from := i*b.stride + n*b.bytes
+	return b.data[from : from+b.bytes : from+b.bytes]
+}
+
+// load reads the n-th block of row i.
+func (b *blocks) load(dst *block, i, n int) {
+	clear(dst.codes[:])
+	b.read(dst, b.at(i, n))
+}
+
+// affine is the scale and the minimum of a group.
+func (b *blocks) affine(k *block, g int) (scale, min float32) {
+	if scale = k.single; !b.wide {
+		scale = f16(k.d)
+	}
 	if b.min {
-		return scale, f16(binary.LittleEndian.Uint16(block[2:]))
+		min = f16(k.min)
 	}
-	return scale, -scale * float32(int(1)<<(b.bits-1))
-}
-
-// codes writes the block's 32 codes, unsigned.
-func (b *blocks) codes(dst []uint8, block []byte) {
-	src := block[b.codesAt():]
-	if b.bits == 8 {
-		for i, c := range src {
-			dst[i] = c ^ 0x80
-		}
-		return
+	if b.factored {
+		return scale * float32(k.scales[g]), min * float32(k.mins[g])
 	}
-	for i, c := range src {
-		dst[i], dst[i+16] = c&15, c>>4
-	}
-}
-
-func (b *blocks) ReadCodes(codes []uint8, scale, min []float32, row int) {
-	for n := range b.cols / blockCols {
-		block := b.block(row, n)
-		scale[n], min[n] = b.affine(block)
-		b.codes(codes[n*blockCols:], block)
-	}
+	return scale, min
 }
 
 func (b *blocks) ReadRow(dst []float32, i int) {
-	zero := 0
-	if !b.min {
-		zero = 1 << (b.bits - 1)
-	}
-	var codes [blockCols]uint8
-	for n := range b.cols / blockCols {
-		block := b.block(i, n)
-		scale, min := b.affine(block)
-		b.codes(codes[:], block)
-		for j, c := range codes {
-			v := float32(scale * float32(int(c)-zero))
-			if b.min {
-				v += min
+	var k block
+	for n := range b.cols / b.weights {
+		b.load(&k, i, n)
+		for g := range b.weights / b.group {
+			scale, min := b.affine(&k, g)
+			out := dst[n*b.weights+g*b.group:][:b.group]
+			for j, c := range k.codes[g*b.group:][:b.group] {
+				out[j] = float32(scale * float32(int(c)-b.zero))
 			}
-			dst[n*blockCols+j] = v
+			if b.min {
+				for j := range out {
+					out[j] += min
+				}
+			}
 		}
 	}
 }
 
 func (b *blocks) RowSlice(from, to int) Matrix {
 	checkRows(b.name, from, to, b.rows)
-	return &blocks{b.blockFormat, to - from, b.cols, b.stride, b.data[from*b.stride:]}
+	return wrap(blocks{b.blockFormat, to - from, b.cols, b.stride, b.data[from*b.stride:]})
 }
 
 func (b *blocks) ColSlice(from, to int) (Matrix, error) {
-	if err := checkCols(b.name, from, to, b.cols, blockCols); err != nil {
+	if err := checkCols(b.name, from, to, b.cols, b.weights); err != nil {
 		return nil, err
 	}
-	return &blocks{b.blockFormat, b.rows, to - from, b.stride, b.data[from/blockCols*b.blockBytes():]}, nil
+	return wrap(blocks{b.blockFormat, b.rows, to - from, b.stride, b.data[from/b.weights*b.bytes:]}), nil
 }
 
-// check looks at the exponents alone: it runs over every block of a model before its first token.
+// check looks at the exponents of scales and minima alone: it runs over every block of a model before its first token.
 func (b *blocks) check() error {
-	size := b.blockBytes()
 	for i := range b.rows {
-		row := b.data[i*b.stride:][:b.cols/blockCols*size]
-		at := firstBadBlock(row, size, b.min)
-		if at < 0 {
-			continue
+		row := b.data[i*b.stride:][:b.cols/b.weights*b.bytes]
+		for _, at := range b.halves {
+			if n := firstBadHalf(row, at, b.bytes); n >= 0 {
+				bits := binary.LittleEndian.Uint16(row[n*b.bytes+at:])
+				return b.fault(i, n, "has scale or minimum %v", f16(bits))
+			}
 		}
-		scale, min := b.affine(row[at:])
-		return fmt.Errorf("quant: %s matrix %d x %d: row %d, block %d has scale %v and minimum %v", b.name, b.rows, b.cols, i, at/size, scale, min)
+		if b.wide {
+			if err := b.checkWide(i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// firstBadBlock returns where the first block of a row begins whose scale, or minimum where blocks have one, is NaN or
-// infinite: an f16 whose exponent is all ones. -1 when there is none.
-func firstBadBlock(row []byte, size int, withMin bool) int {
+func (b *blocks) fault(i, n int, format string, args ...any) error {
+	return fmt.Errorf("quant: %s matrix %d x %d: row %d, block %d %s", b.name, b.rows, b.cols, i, n, fmt.Sprintf(format, args...))
+}
+
+// firstBadHalf returns the first block of a row whose f16 at the offset is NaN or infinite: its exponent is all ones. -1 when
+// there is none.
+func firstBadHalf(row []byte, offset, size int) int {
 	const exponent = 0x7c00
-	for at := 0; at+size <= len(row); at += size {
-		v := binary.LittleEndian.Uint32(row[at:])
-		if v&exponent == exponent || withMin && v&(exponent<<16) == exponent<<16 {
-			return at
+	for at := offset; at < len(row); at += size {
+		if binary.LittleEndian.Uint16(row[at:])&exponent == exponent {
+			return at / size
 		}
 	}
 	return -1
 }
 
-func (b *blocks) panel() panelKind {
-	return panelKind{bits: b.bits, group: blockCols, min: b.min, out: 1}
+// checkWide refuses a row with values that f32 cannot hold.
+func (b *blocks) checkWide(i int) error {
+	const safe = 0x1p119 // times 128 it is finite
+	var k block
+	for n := range b.cols / b.weights {
+		if b.load(&k, i, n); math.Abs(float64(k.single)) <= safe {
+			continue
+		}
+		for _, c := range k.codes[:b.weights] {
+			if v := k.single * float32(int(c)-b.zero); !finite(v) || !finite(k.single) {
+				return b.fault(i, n, "has scale %v", k.single)
+			}
+		}
+	}
+	return nil
 }
 
-func (b *blocks) panelRow(dst *panelRow, i int) {
-	words, flip := dst.words, uint32(0)
-	if b.signed {
-		flip = 0x80808080
-	}
-	for n := range b.cols / blockCols {
-		block := b.block(i, n)
-		dst.scale[n] = binary.LittleEndian.Uint16(block)
-		if b.min {
-			dst.minHalf[n] = binary.LittleEndian.Uint16(block[2:])
-		}
-		src := block[b.codesAt():]
-		for len(src) >= 4 {
-			words[0] = binary.LittleEndian.Uint32(src) ^ flip
-			words, src = words[1:], src[4:]
+// affineBlocks are blocks of 32 weights with 4- or 8-bit codes, one f16 scale and at most one f16 minimum.
+type affineBlocks struct{ blocks }
+
+func (b *affineBlocks) Bits() int       { return b.bits }
+func (b *affineBlocks) Group() int      { return b.group }
+func (b *affineBlocks) Symmetric() bool { return !b.min }
+
+func (b *affineBlocks) ReadCodes(codes []uint8, scale, min []float32, row int) {
+	var k block
+	for n := range b.cols / b.weights {
+		b.load(&k, row, n)
+		copy(codes[n*b.weights:], k.codes[:b.weights])
+		if scale[n], min[n] = b.affine(&k, 0); !b.min {
+			min[n] = -scale[n] * float32(b.zero)
 		}
 	}
 }
@@ -185,4 +209,25 @@ func f16(bits uint16) float32 {
 	var v [1]float32
 	kernel.F16ToF32(v[:], []uint16{bits})
 	return v[0]
+}
+
+// half16 is the 16-bit number at b.
+func half16(b []byte) uint16 { return binary.LittleEndian.Uint16(b) }
+
+// field adds a field of every byte of src to dst, one code each: the bits from shift on, moved to bit `to` of the code. The
+// lengths are multiples of 8.
+func field(dst []uint8, src []byte, shift, bits, to int) {
+	mask := uint64(1<<bits-1) * 0x0101010101010101
+	dst = dst[:len(src)]
+	for len(src) >= 8 {
+		c := binary.LittleEndian.Uint64(src) >> shift & mask << to
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(dst)|c)
+		dst, src = dst[8:], src[8:]
+	}
+}
+
+// nibbles reads 32 codes: the low halves of 16 bytes, then the high ones.
+func nibbles(dst []uint8, src []byte) {
+	field(dst[:16], src[:16], 0, 4, 0)
+	field(dst[16:32], src[:16], 4, 4, 0)
 }

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -12,7 +13,7 @@ import (
 	"hone/kernel"
 )
 
-var shapes = []struct{ rows, cols int }{{1, 32}, {3, 64}, {32, 128}, {33, 256}, {70, 576}, {65, 384}, {5, 1}, {40, 577}, {31, 95}}
+var shapes = []struct{ rows, cols int }{{1, 32}, {3, 64}, {32, 128}, {33, 256}, {6, 512}, {70, 576}, {65, 384}, {5, 1}, {40, 577}, {31, 95}}
 
 func randomRows(rows, cols int, seed uint64) []float32 {
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -39,7 +40,7 @@ func sample(t testing.TB, f Format, rows, cols int, data []float32) Matrix {
 	t.Helper()
 	m, err := f.Encode(rows, cols, func(dst []float32, i int) { copy(dst, data[i*cols:(i+1)*cols]) })
 	if errors.Is(err, ErrReadOnly) {
-		return randomBlocks(t, f.(blockFormat), rows, cols)
+		return randomBlocks(t, f.(*blockFormat), rows, cols)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,8 @@ func sample(t testing.TB, f Format, rows, cols int, data []float32) Matrix {
 	return m
 }
 
-func randomBlocks(t testing.TB, f blockFormat, rows, cols int) Matrix {
+// randomBlocks is any codes and integer scales under sane floating-point ones.
+func randomBlocks(t testing.TB, f *blockFormat, rows, cols int) Matrix {
 	rng := rand.New(rand.NewPCG(7, uint64(cols)))
 	per, err := f.rowBytes(cols)
 	if err != nil {
@@ -57,10 +59,15 @@ func randomBlocks(t testing.TB, f blockFormat, rows, cols int) Matrix {
 	for i := range data {
 		data[i] = byte(rng.UintN(256))
 	}
-	for at := 0; at < len(data); at += f.blockBytes() {
-		data[at+1] = byte(rng.UintN(2)<<7 | 0x20 | rng.UintN(4)) // scales of about 0.01
-		if f.min {
-			data[at+3] = byte(rng.UintN(2)<<7 | 0x28 | rng.UintN(4))
+	for at := 0; at < len(data); at += f.bytes {
+		for n, half := range f.halves { // scales of about 0.01
+			data[at+half+1] = byte(rng.UintN(2)<<7 | 0x20 + 8*uint(n) | rng.UintN(4))
+		}
+		switch {
+		case f.wide && f.weights == 32:
+			data[at] = byte(115 + rng.UintN(8))
+		case f.wide:
+			binary.LittleEndian.PutUint32(data[at:], math.Float32bits(float32(rng.NormFloat64())))
 		}
 	}
 	m, err := FromBytes(f.Name(), rows, cols, data)
@@ -74,8 +81,8 @@ func usable(f Format, cols int) bool {
 	switch f := f.(type) {
 	case intFormat:
 		return f.fits(cols)
-	case blockFormat:
-		return cols%blockCols == 0
+	case *blockFormat:
+		return cols%f.weights == 0
 	}
 	return true
 }
@@ -200,8 +207,8 @@ func sliceUnit(f Format) int {
 	switch f := f.(type) {
 	case intFormat:
 		return max(f.group, 1, 32*(8-f.bits)/4)
-	case blockFormat:
-		return blockCols
+	case *blockFormat:
+		return f.weights
 	}
 	return 1
 }
@@ -463,6 +470,11 @@ func TestLookup(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "int4-g32") {
 		t.Errorf("the error for a mistyped name does not offer the right one: %v", err)
 	}
+	for _, name := range []string{"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"} {
+		if _, err := Lookup(name); err == nil || !strings.Contains(err.Error(), "codebook") {
+			t.Errorf("%s is not refused by name: %v", name, err)
+		}
+	}
 	for alias, name := range Aliases() {
 		if f, err := Lookup(alias); err != nil || f.Name() != name {
 			t.Errorf("alias %s: %v %v", alias, f, err)
@@ -513,19 +525,22 @@ func TestBadBytes(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	for _, format := range []string{"q4_0", "q4_1", "q8_0", "f32", "f16", "bf16"} {
-		f, _ := Lookup(format)
-		per, _ := f.(rawFormat).rowBytes(64)
-		data := make([]byte, 3*per)
-		for _, at := range []int{per, per + 1, per + 2, per + 3} {
-			data[at] = 0xff
+	for _, f := range Formats() {
+		raw, ok := f.(rawFormat)
+		if !ok {
+			continue
 		}
-		m, err := FromBytes(format, 3, 64, data)
+		per, _ := raw.rowBytes(256)
+		data := make([]byte, 3*per)
+		for i := range per {
+			data[per+i] = 0xff
+		}
+		m, err := FromBytes(f.Name(), 3, 256, data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := Check(m); err == nil || !strings.Contains(err.Error(), "row 1") {
-			t.Errorf("%s: NaN passes the check: %v", format, err)
+			t.Errorf("%s: NaN passes the check: %v", f.Name(), err)
 		}
 	}
 }

@@ -21,6 +21,17 @@ type Format interface {
 	Encode(rows, cols int, readRow func(dst []float32, i int)) (Matrix, error)
 }
 
+// refused are GGUF types that are known and not read.
+var refused = map[string]string{
+	"q8_1": "it holds activations, not weights", "nvfp4": noBlocks, "q1_0": noBlocks,
+	"iq1_s": codebook, "iq1_m": codebook, "iq2_xxs": codebook, "iq2_xs": codebook, "iq2_s": codebook, "iq3_xxs": codebook, "iq3_s": codebook,
+}
+
+const (
+	codebook = "its weights are entries of a codebook; take the model in Q2_K, Q3_K or IQ4_XS instead"
+	noBlocks = "take the model in Q4_K, Q8_0 or BF16 instead"
+)
+
 // ErrReadOnly is what Encode of a format that Hone only reads wraps.
 var ErrReadOnly = errors.New("this format is only read")
 
@@ -54,6 +65,9 @@ func Lookup(name string) (Format, error) {
 	}
 	if f, ok := formats[key]; ok {
 		return f, nil
+	}
+	if why, ok := refused[key]; ok {
+		return nil, fmt.Errorf("quant: format %q is not read: %s", name, why)
 	}
 	return nil, fmt.Errorf("quant: no format %q: did you mean %s?", name, strings.Join(nearest(key, 3), ", "))
 }

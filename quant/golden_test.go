@@ -1,14 +1,14 @@
 package quant
 
 import (
-	"encoding/hex"
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"os"
 	"testing"
 )
 
-// TestGGUFGolden compares decoded values, bit for bit, with those of the reference decoder (testdata/make_gguf.py).
+// TestGGUFGolden compares decoded values, bit for bit, with those of the reference decoder (internal/oracle/blocks.py).
 func TestGGUFGolden(t *testing.T) {
 	text, err := os.ReadFile("testdata/gguf.json")
 	if err != nil {
@@ -19,12 +19,12 @@ func TestGGUFGolden(t *testing.T) {
 		Rows, Cols   int
 		Data, Values string
 	}
-	if err := json.Unmarshal(text, &cases); err != nil || len(cases) != 5 {
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases) != 17 {
 		t.Fatalf("%d cases, %v", len(cases), err)
 	}
 	for _, c := range cases {
-		data, err1 := hex.DecodeString(c.Data)
-		values, err2 := hex.DecodeString(c.Values)
+		data, err1 := base64.StdEncoding.DecodeString(c.Data)
+		values, err2 := base64.StdEncoding.DecodeString(c.Values)
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}

@@ -113,24 +113,20 @@ func Pack(m Matrix, pool *kernel.Pool) (Packed, error) {
 	if rows <= 0 || cols <= 0 {
 		return nil, fmt.Errorf("quant: Pack: a %s matrix of %d x %d", m.Format(), rows, cols)
 	}
-	p := &tiledPacked{rows: rows, cols: cols}
-	switch src := m.(type) {
-	case panelSource:
-		p.tiled = packInt(src, nil, rows, cols, pool)
-	case intRowView:
-		inner, ok := src.Matrix.(panelSource)
-		if !ok {
-			return nil, fmt.Errorf("quant: Pack: no packed form for a view of %T", src.Matrix)
-		}
-		p.tiled = packInt(inner, src.index, rows, cols, pool)
-	default:
-		if m.Format() == "bf16" {
-			p.tiled = packBF16(m, rows, cols, pool)
-		} else {
-			p.tiled = packF32(m, rows, cols, pool)
+	return &tiledPacked{pack(m, rows, cols, pool), rows, cols}, nil
+}
+
+func pack(m Matrix, rows, cols int, pool *kernel.Pool) tiled {
+	stored, index := unview(m)
+	if src, ok := stored.(panelSource); ok {
+		if kind, ok := src.panel(); ok {
+			return packInt(src, kind, index, rows, cols, pool)
 		}
 	}
-	return p, nil
+	if m.Format() == "bf16" {
+		return packBF16(m, rows, cols, pool)
+	}
+	return packF32(m, rows, cols, pool)
 }
 
 // PackF32 decodes m to f32 and multiplies f32 activations: what the rounding of the weights alone costs, without that of

@@ -16,9 +16,9 @@ type panelKind struct {
 	out         float32
 }
 
-// panelSource is an integer matrix whose rows can be packed as they are.
+// panelSource is an integer matrix whose rows can be packed as they are, where panel says so.
 type panelSource interface {
-	panel() panelKind
+	panel() (kind panelKind, ok bool)
 	panelRow(dst *panelRow, i int)
 }
 
@@ -44,8 +44,7 @@ type intPanels struct {
 	tiles []byte
 }
 
-func packInt(src panelSource, index []int, rows, cols int, pool *kernel.Pool) *intPanels {
-	k := src.panel()
+func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *kernel.Pool) *intPanels {
 	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
 	p.tiles = weightBytes(tileCount(rows) * p.TileBytes())
 	pool.Run(tileCount(rows), tileTask(func(tile int) {
@@ -165,9 +164,9 @@ func (p *intPanels) decodeTile(dst []float32, tile int) {
 	}
 }
 
-func (m *intMatrix) panel() panelKind {
+func (m *intMatrix) panel() (panelKind, bool) {
 	f := m.format
-	return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token, out: m.out}
+	return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token, out: m.out}, true
 }
 
 func (m *intMatrix) panelRow(dst *panelRow, i int) {

@@ -1,8 +1,12 @@
 package quant
 
 func init() {
-	register(blockFormat{name: "q4_0", describe: "GGUF: 4 bits, groups of 32, f16 scale", bits: 4})
+	register(&blockFormat{name: "q4_0", describe: "4 bits, groups of 32, f16 scale",
+		weights: 32, bytes: 18, bits: 4, group: 32, zero: 8, halves: []int{0}, read: readQ4_0})
 }
 
-// A block is 18 bytes; byte i of the codes holds weight i low and weight i+16 high; w = scale*(code-8).
-var _ [18]byte = [2 + 4*blockCols/8]byte{}
+// readQ4_0: byte i of the codes holds weight i low and weight i+16 high.
+func readQ4_0(b *block, src []byte) {
+	b.d = half16(src)
+	nibbles(b.codes[:], src[2:])
+}

@@ -1,8 +1,12 @@
 package quant
 
 func init() {
-	register(blockFormat{name: "q4_1", describe: "GGUF: 4 bits, groups of 32, f16 scale and minimum", bits: 4, min: true})
+	register(&blockFormat{name: "q4_1", describe: "4 bits, groups of 32, f16 scale and minimum",
+		weights: 32, bytes: 20, bits: 4, group: 32, min: true, halves: []int{0, 2}, read: readQ4_1})
 }
 
-// A block is 20 bytes; nibbles as in q4_0; w = scale*code + min.
-var _ [20]byte = [4 + 4*blockCols/8]byte{}
+// readQ4_1: codes as in Q4_0, after the minimum.
+func readQ4_1(b *block, src []byte) {
+	b.d, b.min = half16(src), half16(src[2:])
+	nibbles(b.codes[:], src[4:])
+}

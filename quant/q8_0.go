@@ -1,8 +1,14 @@
 package quant
 
 func init() {
-	register(blockFormat{name: "q8_0", describe: "GGUF: 8 bits, groups of 32, f16 scale", bits: 8, signed: true})
+	register(&blockFormat{name: "q8_0", describe: "8 bits, groups of 32, f16 scale",
+		weights: 32, bytes: 34, bits: 8, group: 32, zero: 128, halves: []int{0}, read: readQ8_0})
 }
 
-// A block is 34 bytes; w = scale*code, codes two's complement.
-var _ [34]byte = [2 + 8*blockCols/8]byte{}
+// readQ8_0: codes are two's complement.
+func readQ8_0(b *block, src []byte) {
+	b.d = half16(src)
+	for i, c := range src[2:] {
+		b.codes[i] = c ^ 0x80
+	}
+}

@@ -1,14 +1,24 @@
 package quant
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// SelectRows is a view of m whose row i is m's row index[i]. The index is kept, not copied.
+// SelectRows is a view of m whose row i is m's row index[i]. The index is kept, not copied, unless m is a view itself.
 func SelectRows(m Matrix, index []int) Matrix {
 	rows, _ := m.Dims()
 	for _, i := range index {
 		if i < 0 || i >= rows {
 			panic(fmt.Sprintf("quant: SelectRows: row %d of a matrix with %d rows", i, rows))
 		}
+	}
+	if stored, inner := unview(m); inner != nil {
+		index = slices.Clone(index)
+		for i, at := range index {
+			index[i] = inner[at]
+		}
+		m = stored
 	}
 	v := rowView{m, index}
 	if r, ok := m.(IntRows); ok {
@@ -45,6 +55,17 @@ func (v rowView) ColSlice(from, to int) (Matrix, error) {
 }
 
 func (v rowView) check() error { return Check(v.Matrix) }
+
+// unview returns the matrix behind a view and the view's index; nil when m is none.
+func unview(m Matrix) (stored Matrix, index []int) {
+	switch v := m.(type) {
+	case rowView:
+		return v.Matrix, v.index
+	case intRowView:
+		return v.Matrix, v.index
+	}
+	return m, nil
+}
 
 // intRowView keeps the codes of an integer format reachable.
 type intRowView struct {
