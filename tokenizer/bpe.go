@@ -147,7 +147,7 @@ func (m *bpe) mergeShort(word []int32) int {
 	}
 }
 
-// symbol is a node of the doubly linked list that mergeLong works on; id < 0: merged away.
+// symbol is a node of the doubly linked list that mergeLong works on; id noSymbol: merged away.
 type symbol struct{ id, prev, next int32 }
 
 // mergeLong merges a long word with a heap of candidates ordered by rank, then position.
@@ -165,7 +165,7 @@ func (m *bpe) mergeLong(word []int32) []int32 {
 	for len(heap) > 0 {
 		at, rank := heap.pop()
 		left := &list[at]
-		if left.id < 0 || left.next < 0 {
+		if left.id == noSymbol || left.next < 0 {
 			continue
 		}
 		right := list[left.next]
@@ -173,7 +173,7 @@ func (m *bpe) mergeLong(word []int32) []int32 {
 		if found.rank != rank { // an older candidate of this position
 			continue
 		}
-		list[left.next].id = -1
+		list[left.next].id = noSymbol
 		left.id, left.next = found.id, right.next
 		if right.next >= 0 {
 			list[right.next].prev = at

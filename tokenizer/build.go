@@ -11,7 +11,8 @@ import (
 type source struct {
 	normalizer, pre, post, decoder json.RawMessage
 	added                          []addedToken
-	modelType                      string // "BPE", "WordPiece"
+	modelType                      string // "BPE", "WordPiece", "SPM" (SentencePiece's BPE), "Unigram"
+	spm                            *spm   // of SentencePiece, nil: the model is tokenizer.json's
 	vocab                          map[string]int32
 	merges                         int
 	merge                          func(i int) (left, right string, err error)
@@ -29,8 +30,14 @@ type source struct {
 // build puts the pipeline together.
 func build(s source) (p *pipeline, err error) {
 	defer caughtPattern(&p, &err) // added tokens are normalised
+	if s.spm != nil {
+		if err := s.spm.check(); err != nil {
+			return nil, err
+		}
+		s.vocab = s.spm.vocab()
+	}
 	p = &pipeline{vocab: s.vocab, special: map[int32]bool{}, bos: -1, chat: s.chat}
-	if p.norm, err = parseNormalizer(s.normalizer); err != nil {
+	if p.norm, err = s.newNormalizer(); err != nil {
 		return nil, err
 	}
 	if err = p.addTokens(&s); err != nil {
@@ -47,7 +54,9 @@ func build(s source) (p *pipeline, err error) {
 	if p.template, err = parsePost(s.post); err != nil {
 		return nil, err
 	}
-	if p.decoder, err = parseDecoder(s.decoder, s.modelType); err != nil {
+	if s.spm != nil {
+		p.decoder, p.lead = s.spm.decoder()
+	} else if p.decoder, err = parseDecoder(s.decoder, s.modelType); err != nil {
 		return nil, err
 	}
 	if err := p.checkTemplate(); err != nil {
@@ -71,7 +80,7 @@ func (p *pipeline) addTokens(s *source) error {
 	var raw, normalized []addedToken
 	for _, t := range s.added {
 		p.tokens[t.ID] = t.Content
-		if t.Normalized && p.norm != nil { // the reference decodes it so
+		if t.Normalized && p.norm != nil && s.spm == nil { // the reference decodes it so
 			p.tokens[t.ID] = p.norm.normalize(t.Content)
 		}
 		if t.Special {
@@ -88,7 +97,7 @@ func (p *pipeline) addTokens(s *source) error {
 	if p.raw, err = newAddedSet(raw, plain); err != nil {
 		return err
 	}
-	if p.norm != nil {
+	if p.norm != nil && s.spm == nil {
 		plain = p.norm.normalize
 	}
 	p.normalized, err = newAddedSet(normalized, plain)
@@ -121,11 +130,25 @@ func (p *pipeline) fillTokens(s *source) error {
 	for token, id := range s.vocab {
 		p.tokens[id] = token
 	}
+	if s.spm != nil {
+		copy(p.tokens, s.spm.pieces)
+	}
 	return nil
+}
+
+func (s *source) newNormalizer() (normalizer, error) {
+	if s.spm != nil {
+		return &s.spm.rules, nil
+	}
+	return parseNormalizer(s.normalizer)
 }
 
 func buildModel(s *source, byteLevel bool) (model, error) {
 	switch s.modelType {
+	case "SPM":
+		return s.spm.bpe(s.vocab)
+	case "Unigram":
+		return s.spm.unigram(s.vocab)
 	case "BPE":
 		if !byteLevel {
 			return nil, &UnsupportedError{"model", "BPE without a ByteLevel pre-tokenizer", "byte-level BPE and WordPiece are supported"}

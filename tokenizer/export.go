@@ -40,7 +40,11 @@ func (p *pipeline) ToJSON() (tokenizerJSON, tokenizerConfigJSON []byte) {
 	file := map[string]any{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": s.added,
 		"normalizer": s.normalizer, "pre_tokenizer": s.pre, "post_processor": s.post, "decoder": s.decoder,
-		"model": s.modelJSON(),
+	}
+	if s.spm != nil {
+		file["model"], file["normalizer"], file["pre_tokenizer"], file["decoder"] = s.spm.json(s.modelType, s.vocab)
+	} else {
+		file["model"] = s.modelJSON()
 	}
 	return encodeJSON(file), encodeJSON(p.configJSON())
 }

@@ -18,8 +18,8 @@ const (
 
 const ggufPrefix = "tokenizer.ggml."
 
-// FromGGUF builds the tokenizer that GGUF metadata describes: model gpt2 (byte-level BPE, its pre-tokenizer by name) or
-// bert (WordPiece). Other models are an UnsupportedError.
+// FromGGUF builds the tokenizer that GGUF metadata describes: model gpt2 (byte-level BPE, its pre-tokenizer by name),
+// llama (SentencePiece BPE), t5 (Unigram) or bert (WordPiece). Other models are an UnsupportedError.
 func FromGGUF(meta MetadataReader) (Tokenizer, error) {
 	g := ggufReader{meta: meta}
 	s, err := g.source()
@@ -62,8 +62,12 @@ func (g *ggufReader) source() (source, error) {
 		return s, g.bpe(&s)
 	case "bert":
 		return s, g.wordPiece(&s)
+	case "llama":
+		return s, g.sentencePiece(&s, "SPM")
+	case "t5":
+		return s, g.sentencePiece(&s, "Unigram")
 	}
-	return s, &UnsupportedError{"GGUF tokenizer model", name, "gpt2 (byte-level BPE) and bert (WordPiece) are supported"}
+	return s, &UnsupportedError{"GGUF tokenizer model", name, "gpt2 (byte-level BPE), llama (SentencePiece BPE), t5 (Unigram) and bert (WordPiece) are supported"}
 }
 
 // id reads a token id; ids out of range (0xFFFFFFFF means none) count as absent.
@@ -131,26 +135,23 @@ func (g *ggufReader) bpe(s *source) error {
 
 // post writes the post-processor that adds BOS and EOS as the flags say; the defaults hold if a flag is absent.
 func (g *ggufReader) post(addBOS, addEOS bool, bosKey, eosKey string) json.RawMessage {
-	if v, ok := g.meta.Bool(ggufPrefix + "add_bos_token"); ok {
-		addBOS = v
-	}
-	if v, ok := g.meta.Bool(ggufPrefix + "add_eos_token"); ok {
-		addEOS = v
-	}
+	return g.around(g.flag("add_bos_token", addBOS), g.flag("add_eos_token", addEOS), g.idOr(bosKey, -1), g.idOr(eosKey, -1))
+}
+
+// around writes the post-processor that puts BOS and EOS around the text, where they are wanted and there.
+func (g *ggufReader) around(addBOS, addEOS bool, bos, eos int32) json.RawMessage {
 	var before, after []int32
-	if id, ok := g.id(bosKey); ok && addBOS {
-		before = append(before, id)
+	if addBOS && bos >= 0 {
+		before = append(before, bos)
 	}
-	if id, ok := g.id(eosKey); ok && addEOS {
-		after = append(after, id)
+	if addEOS && eos >= 0 {
+		after = append(after, eos)
 	}
 	if before == nil && after == nil {
 		return nil
 	}
 	return templateJSON(g.tokens, before, after)
 }
-
-const phantomSpace = "▁"
 
 // wordPiece reads a BERT vocabulary in llama.cpp's form: a token that begins a word carries U+2581 and a continuation
 // nothing, where BERT's own form writes nothing and "##".

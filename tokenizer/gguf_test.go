@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +20,8 @@ func (m ggufMeta) Bool(k string) (bool, bool)        { v, ok := m[k].(bool); ret
 func (m ggufMeta) Int(k string) (int, bool)          { v, ok := m[k].(int); return v, ok }
 func (m ggufMeta) Strings(k string) ([]string, bool) { v, ok := m[k].([]string); return v, ok }
 func (m ggufMeta) Ints(k string) ([]int, bool)       { v, ok := m[k].([]int); return v, ok }
+
+func (m ggufMeta) Floats(k string) ([]float32, bool) { v, ok := m[k].([]float32); return v, ok }
 
 type ggufScan struct{ r io.Reader }
 
@@ -51,7 +54,7 @@ func (s ggufScan) value(kind uint64) any {
 	case 5:
 		return int(int32(s.uint(4)))
 	case 6:
-		return s.uint(4)
+		return math.Float32frombits(uint32(s.uint(4)))
 	case 7:
 		return s.uint(1) != 0
 	case 8:
@@ -65,13 +68,19 @@ func (s ggufScan) value(kind uint64) any {
 func (s ggufScan) array(kind uint64, n int) any {
 	var texts []string
 	var ints []int
+	var floats []float32
 	for range n {
 		switch v := s.value(kind).(type) {
 		case string:
 			texts = append(texts, v)
 		case int:
 			ints = append(ints, v)
+		case float32:
+			floats = append(floats, v)
 		}
+	}
+	if floats != nil {
+		return floats
 	}
 	if texts != nil {
 		return texts
@@ -129,7 +138,7 @@ func readText(t testing.TB, path string) string {
 
 // TestVectors compares with the ids that the reference gave for the texts of llama.cpp's vocabulary tests.
 func TestVectors(t *testing.T) {
-	for _, name := range []string{"gpt-2", "starcoder", "mpt", "deepseek-llm", "bert-bge"} {
+	for _, name := range []string{"gpt-2", "starcoder", "mpt", "deepseek-llm", "bert-bge", "llama-spm", "phi-3"} {
 		t.Run(name, func(t *testing.T) {
 			tok := vocabTokenizer(t, name)
 			base := testdata.Data(t, vocabDir+"ggml-vocab-"+name+".gguf.inp")

@@ -2,19 +2,23 @@ package tokenizer
 
 import "math"
 
-const noRank = math.MaxInt32
+const (
+	noRank   = math.MaxInt32
+	noSymbol = math.MinInt32 // no token and no character either
+)
 
 // merge is what a pair of tokens becomes and how early; rank noRank: not at all.
 type merge struct{ rank, id int32 }
 
-// pairTable maps pairs of ids to merges: open addressing, at most half full, no deletion.
+// pairTable maps pairs of symbols to merges: open addressing, at most half full, no deletion. A symbol is the id of a token
+// or, below 0, a character without one (see unknownChar).
 type pairTable struct {
 	mask  uint64
 	slots []pairSlot
 }
 
 type pairSlot struct {
-	left, right int32 // left -1: empty
+	left, right int32 // left noSymbol: empty
 	merge
 }
 
@@ -25,7 +29,7 @@ func newPairTable(n int) pairTable {
 	}
 	t := pairTable{mask: uint64(size - 1), slots: make([]pairSlot, size)}
 	for i := range t.slots {
-		t.slots[i].left = -1
+		t.slots[i].left = noSymbol
 	}
 	return t
 }
@@ -33,14 +37,14 @@ func newPairTable(n int) pairTable {
 func (t *pairTable) find(left, right int32) *pairSlot {
 	h := (uint64(uint32(left))<<32 | uint64(uint32(right))) * 0x9E3779B97F4A7C15
 	for i := (h >> 32) & t.mask; ; i = (i + 1) & t.mask {
-		if s := &t.slots[i]; s.left < 0 || s.left == left && s.right == right {
+		if s := &t.slots[i]; s.left == noSymbol || s.left == left && s.right == right {
 			return s
 		}
 	}
 }
 
 func (t *pairTable) get(left, right int32) merge {
-	if s := t.find(left, right); s.left >= 0 {
+	if s := t.find(left, right); s.left != noSymbol {
 		return s.merge
 	}
 	return merge{rank: noRank}
@@ -49,7 +53,7 @@ func (t *pairTable) get(left, right int32) merge {
 // put sets the merge of a pair; if it is there already, keepFirst tells which one stays.
 func (t *pairTable) put(left, right, rank, id int32, keepFirst bool) {
 	s := t.find(left, right)
-	if s.left >= 0 && keepFirst {
+	if s.left != noSymbol && keepFirst {
 		return
 	}
 	*s = pairSlot{left, right, merge{rank, id}}

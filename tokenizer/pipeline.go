@@ -23,6 +23,7 @@ type pipeline struct {
 	model      model        //
 	template   []int32      // ids around the text, templateText for the text
 	decoder    tokenDecoder //
+	lead       leadStrip    // taken away from the front of a decoded text
 
 	vocab   map[string]int32
 	tokens  []string // by id; "" may be a hole
@@ -97,26 +98,43 @@ func (p *pipeline) appendPlain(ids []int32, text string) []int32 {
 
 func (p *pipeline) Decode(ids []int32, skipSpecial bool) string {
 	var buf []byte
-	first := true
+	at := p.front()
 	for _, id := range ids {
-		if !p.has(id) || skipSpecial && p.IsSpecial(id) {
-			continue
+		if !skipSpecial || !p.IsSpecial(id) {
+			buf = p.appendToken(buf, id, &at)
 		}
-		buf = p.appendToken(buf, id, first)
-		first = false
 	}
 	return validUTF8(string(buf))
 }
 
 func (p *pipeline) NewDecoder(skipSpecial bool) *StreamDecoder {
-	return &StreamDecoder{p: p, skip: skipSpecial, first: true}
+	return &StreamDecoder{p: p, skip: skipSpecial, at: p.front()}
 }
 
-func (p *pipeline) appendToken(dst []byte, id int32, first bool) []byte {
+// textFront is how far a text is from its front while it is decoded.
+type textFront struct {
+	first bool // no token yet
+	strip int  // how often p.lead may still be taken away
+}
+
+func (p *pipeline) front() textFront { return textFront{true, p.lead.count} }
+
+func (p *pipeline) appendToken(dst []byte, id int32, at *textFront) []byte {
 	if !p.has(id) {
 		return dst
 	}
-	return p.decoder.appendToken(dst, p.tokens[id], first)
+	start := len(dst)
+	dst = p.decoder.appendToken(dst, p.tokens[id], at.first)
+	at.first = false
+	for at.strip > 0 && len(dst) > start {
+		if !strings.HasPrefix(string(dst[start:]), p.lead.text) {
+			at.strip = 0
+			break
+		}
+		dst = append(dst[:start], dst[start+len(p.lead.text):]...)
+		at.strip--
+	}
+	return dst
 }
 
 func (p *pipeline) has(id int32) bool { return id >= 0 && int(id) < len(p.tokens) }
@@ -147,6 +165,31 @@ func (p *pipeline) ID(token string) (int32, bool) {
 	}
 	id, ok := p.normalized.ids[token]
 	return id, ok
+}
+
+// leadStrip is a text that is taken away from the front of a decoded text, at most count times.
+type leadStrip struct {
+	text  string
+	count int
+}
+
+// spmDecoder writes U+2581 as a space and byte pieces as their bytes.
+type spmDecoder struct{ bytes bool }
+
+func (d spmDecoder) appendToken(dst []byte, token string, _ bool) []byte {
+	if b, ok := byteToken(token); ok && d.bytes {
+		return append(dst, b)
+	}
+	return append(dst, strings.ReplaceAll(token, phantomSpace, " ")...)
+}
+
+// decoder returns how pieces are decoded; the space that was put before the text goes away again.
+func (v *spm) decoder() (tokenDecoder, leadStrip) {
+	lead := leadStrip{text: " "}
+	if !v.rules.suffix && (v.rules.prefix || v.rules.squeeze) {
+		lead.count = 1
+	}
+	return spmDecoder{v.fallback}, lead
 }
 
 // byteDecoder joins the bytes of byte-level tokens.

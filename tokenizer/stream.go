@@ -3,10 +3,10 @@ package tokenizer
 // StreamDecoder turns a stream of ids into text piece by piece and never splits a character: bytes that may still become
 // a character are held back until the next id or Flush. One stream, one decoder; not for concurrent use.
 type StreamDecoder struct {
-	p     *pipeline
-	skip  bool
-	first bool
-	held  []byte
+	p    *pipeline
+	skip bool
+	at   textFront
+	held []byte
 }
 
 // Add takes the next id and returns the text that is certain now, possibly none.
@@ -15,10 +15,7 @@ func (d *StreamDecoder) Add(id int32) string {
 		return ""
 	}
 	before := len(d.held)
-	d.held = d.p.appendToken(d.held, id, d.first)
-	if d.p.has(id) {
-		d.first = false
-	}
+	d.held = d.p.appendToken(d.held, id, &d.at)
 	if len(d.held) == before {
 		return ""
 	}
@@ -31,6 +28,6 @@ func (d *StreamDecoder) Add(id int32) string {
 // Flush ends the stream: what was held back becomes U+FFFD. The decoder is ready for a new stream.
 func (d *StreamDecoder) Flush() string {
 	out := validUTF8(string(d.held))
-	d.held, d.first = d.held[:0], true
+	d.held, d.at = d.held[:0], d.p.front()
 	return out
 }

@@ -1,7 +1,7 @@
 // Package tokenizer turns text into ids and back, exactly as the reference implementations do, and renders chat templates.
 //
 // A tokenizer is a pipeline: added tokens are cut out, what is left is normalised, split into pieces, each piece becomes
-// ids by byte-level BPE or WordPiece, and special tokens are put around the whole. The parts come from GGUF metadata
+// ids by BPE (over bytes or characters), Unigram or WordPiece, and special tokens are put around the whole. The parts come from GGUF metadata
 // (FromGGUF) or from a Hugging Face tokenizer.json (FromHF, FromJSON). A part that is not known is refused by name.
 // Truncation and padding that a tokenizer.json may ask for are never applied: a prompt is not cut silently.
 //
