@@ -58,7 +58,7 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	defer pool.Close()
 	x, err := nn.New(design.Program, source, nn.Options{
 		MaxTokens: spec.Work.MaxTokens(), MaxContext: spec.Work.KVBlocks() * nn.BlockTokens,
-		KV: nn.KVConfig{Type: spec.KV, Blocks: spec.Work.KVBlocks()}, Pool: pool, Formats: weights.Formats(design.Tied),
+		KV: nn.KVConfig{Type: spec.KV, Blocks: spec.Work.KVBlocks()}, Pool: pool, Formats: weights.Formats(design.Tied), Stop: ctx.Err,
 	})
 	if err != nil {
 		return nil, err

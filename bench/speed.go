@@ -44,6 +44,8 @@ type Subject struct {
 	Exec        *nn.Exec
 	WeightBytes int64  // read once for each decode step
 	Unit        string // the arithmetic its products run in: f32, bf16 or int8
+
+	stop func() error // of a run's batches
 }
 
 // KVBlocks is the number of cache blocks that the work needs.
@@ -58,6 +60,7 @@ func (w Work) MaxTokens() int { return max(w.Prefill, w.Batch, 512) }
 // Measure runs the work on a model; its cache must hold KVBlocks blocks.
 func Measure(ctx context.Context, s Subject, w Work, limits kernel.Limits) (*Report, error) {
 	r := &Report{Limits: limits}
+	s.stop = ctx.Err
 	p := s.Exec.Program()
 	one := func(n int, run func() (time.Duration, int, error)) (*Speed, error) {
 		if n == 0 {
@@ -156,7 +159,7 @@ func (s Subject) prefill(n int) (time.Duration, int, error) {
 	start := time.Now()
 	for pos := 0; pos < n; pos += 512 {
 		step := min(512, n-pos)
-		if err := s.Exec.Forward(&nn.Batch{Tokens: tokens[pos : pos+step], Seqs: []nn.Seq{{Len: step, Pos: pos, Blocks: blocks}}}); err != nil {
+		if err := s.Exec.Forward(&nn.Batch{Tokens: tokens[pos : pos+step], Seqs: []nn.Seq{{Len: step, Pos: pos, Blocks: blocks}}, Stop: s.stop}); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -168,7 +171,7 @@ func (s Subject) prefill(n int) (time.Duration, int, error) {
 func (s Subject) decode(n int) (time.Duration, int, error) {
 	token, blocks := randomTokens(1, s.Exec.Vocab(), 2), table(0, n)
 	logits := make([]float32, s.Exec.Vocab())
-	b := nn.Batch{Tokens: token, Seqs: []nn.Seq{{Len: 1, Blocks: blocks}}}
+	b := nn.Batch{Tokens: token, Seqs: []nn.Seq{{Len: 1, Blocks: blocks}}, Stop: s.stop}
 	rows := []int32{0}
 	start := time.Now()
 	for pos := range n {
@@ -193,12 +196,12 @@ func (s Subject) batch(w Work) (time.Duration, int, error) {
 	total := w.BatchPrompt + w.BatchDecode
 	each := len(table(0, total))
 	vocab := s.Exec.Vocab()
-	b := nn.Batch{Tokens: make([]int32, w.Batch), Seqs: make([]nn.Seq, w.Batch)}
+	b := nn.Batch{Tokens: make([]int32, w.Batch), Seqs: make([]nn.Seq, w.Batch), Stop: s.stop}
 	rows := make([]int32, w.Batch)
 	for i := range w.Batch {
 		blocks := table(i*each, total)
 		prompt := randomTokens(w.BatchPrompt, vocab, uint64(3+i))
-		if err := s.Exec.Forward(&nn.Batch{Tokens: prompt, Seqs: []nn.Seq{{Len: len(prompt), Blocks: blocks}}}); err != nil {
+		if err := s.Exec.Forward(&nn.Batch{Tokens: prompt, Seqs: []nn.Seq{{Len: len(prompt), Blocks: blocks}}, Stop: s.stop}); err != nil {
 			return 0, 0, err
 		}
 		b.Seqs[i] = nn.Seq{Offset: i, Len: 1, Blocks: blocks}

@@ -86,7 +86,7 @@ func forward(ctx context.Context, lm LM, i int, w Window) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := nn.Batch{Tokens: w.Tokens, Seqs: []nn.Seq{{Len: len(w.Tokens)}}}
+	b := nn.Batch{Tokens: w.Tokens, Seqs: []nn.Seq{{Len: len(w.Tokens)}}, Stop: ctx.Err}
 	if err := lm.Forward(&b); err != nil {
 		return fmt.Errorf("eval: window %d: %w", i, err)
 	}

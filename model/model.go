@@ -172,6 +172,7 @@ type LoadOptions struct {
 	MaxContext int     // positions of one sequence; 0: MaxTokens
 	KV         nn.KVConfig
 	Pool       *kernel.Pool
+	Stop       func() error // of nn.Options: its error ends the load
 }
 
 // Load reads the weights and gives the executor. The file's pages are released afterwards; embeddings read them again
@@ -179,7 +180,7 @@ type LoadOptions struct {
 func (m *Model) Load(opt LoadOptions) (*nn.Exec, error) {
 	x, err := nn.New(m.Design.Program, m, nn.Options{
 		MaxTokens: opt.MaxTokens, MaxContext: opt.MaxContext, KV: opt.KV, Pool: opt.Pool,
-		Formats: opt.Weights.Formats(m.Design.Tied),
+		Formats: opt.Weights.Formats(m.Design.Tied), Stop: opt.Stop,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)

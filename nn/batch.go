@@ -17,4 +17,7 @@ type Seq struct {
 type Batch struct {
 	Tokens []int32
 	Seqs   []Seq
+	// Stop, if set, is asked before each op; its error ends Forward, and there are no hidden states to read then. For long
+	// batches that somebody may give up.
+	Stop func() error
 }

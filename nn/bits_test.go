@@ -271,7 +271,7 @@ func rounded(t *testing.T, src randomSource, format string) randomSource {
 		if q.Vector {
 			continue
 		}
-		m, err := Convert(src, q.Param, inFormat(format))
+		m, err := Convert(src, q.Param, inFormat(format), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

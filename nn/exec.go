@@ -24,6 +24,9 @@ type Options struct {
 	Keep bool
 	// Stream loads a block's weights when it runs and drops them after it: models larger than memory, calibration.
 	Stream bool
+	// Stop, if set, is asked again and again while weights are loaded and rounded, by several goroutines at once; its
+	// error ends the load. A context's Err is one.
+	Stop func() error
 }
 
 // Memory counts what an executor holds, in bytes: packed weights (with Stream, those outside of blocks), the paged cache,

@@ -9,13 +9,28 @@ func (x *Exec) Forward(b *Batch) error {
 	if err := x.begin(b); err != nil {
 		return err
 	}
-	if !x.opt.Stream {
-		for _, op := range x.ops {
-			op.forward()
+	if x.opt.Stream {
+		return x.forwardStreaming()
+	}
+	for _, op := range x.ops {
+		if err := x.stopped(); err != nil {
+			return err
 		}
+		op.forward()
+	}
+	return nil
+}
+
+// stopped asks the batch's Stop.
+func (x *Exec) stopped() error {
+	if x.batch.Stop == nil {
 		return nil
 	}
-	return x.forwardStreaming()
+	err := x.batch.Stop()
+	if err != nil {
+		x.rows = 0 // there are no hidden states to read
+	}
+	return err
 }
 
 // forwardStreaming loads each block before it runs and drops it after.
@@ -44,6 +59,9 @@ func (x *Exec) runBlock(s Span) error {
 		return err
 	}
 	for i := s.From; i < s.To; i++ {
+		if err := x.stopped(); err != nil {
+			return err
+		}
 		x.ops[i].forward()
 		x.ops[i] = nil
 	}

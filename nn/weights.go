@@ -24,8 +24,8 @@ func (x *Exec) stored(p Param) (quant.Matrix, error) {
 }
 
 // Convert fetches a matrix, checks its shape and encodes it in the format that formats wants for it; nil formats, or
-// "", keep the stored one.
-func Convert(src Source, p Param, formats func(Param) string) (quant.Matrix, error) {
+// "", keep the stored one. stop is that of Options.
+func Convert(src Source, p Param, formats func(Param) string, stop func() error) (quant.Matrix, error) {
 	m, err := src.Matrix(p.Name)
 	if err != nil {
 		return nil, err
@@ -43,10 +43,28 @@ func Convert(src Source, p Param, formats func(Param) string) (quant.Matrix, err
 	if f.Name() == m.Format() {
 		return m, nil
 	}
-	if m, err = f.Encode(p.Rows, p.Cols, m.ReadRow); err != nil {
+	if m, err = encode(f, p, m.ReadRow, stop); err != nil {
 		return nil, fmt.Errorf("nn: %s: %w", p.Name, err)
 	}
 	return m, nil
+}
+
+// encode rounds a matrix. Once stop says so no row is read any more: the rest is quick, and thrown away.
+func encode(f quant.Format, p Param, readRow func([]float32, int), stop func() error) (quant.Matrix, error) {
+	if stop == nil {
+		return f.Encode(p.Rows, p.Cols, readRow)
+	}
+	m, err := f.Encode(p.Rows, p.Cols, func(dst []float32, i int) {
+		if stop() != nil {
+			clear(dst)
+			return
+		}
+		readRow(dst, i)
+	})
+	if stopped := stop(); stopped != nil {
+		return nil, stopped
+	}
+	return m, err
 }
 
 // share cuts a matrix for this rank.
@@ -67,6 +85,11 @@ func (x *Exec) share(p Param, m quant.Matrix) (quant.Matrix, error) {
 }
 
 func (x *Exec) packed(p Param) (quant.Packed, error) {
+	if x.opt.Stop != nil {
+		if err := x.opt.Stop(); err != nil {
+			return nil, err
+		}
+	}
 	m, err := x.stored(p)
 	if err != nil {
 		return nil, err
@@ -138,7 +161,7 @@ func (c *conversions) get(x *Exec, p Param) (quant.Matrix, error) {
 	if ok {
 		return got.m, got.err
 	}
-	m, err := Convert(x.src, p, x.opt.Formats)
+	m, err := Convert(x.src, p, x.opt.Formats, x.opt.Stop)
 	c.mu.Lock()
 	c.done[p.Name] = converted{m, err}
 	c.mu.Unlock()

@@ -490,7 +490,7 @@ func TestResolve(t *testing.T) {
 		note bool
 	}{
 		{"int4-g128", 576, "int4-g64", true}, {"int4-g128", 1536, "int4-g128", false}, {"int8-g64-asym", 96, "int8-g32-asym", true},
-		{"int4-g32", 100, "int4-row", true}, {"int8-row", 100, "int8-row", false}, {"bf16", 7, "bf16", false},
+		{"int4-g32", 100, "int4-row", true}, {"int4-g128-asym-mse", 100, "int4-row-asym", true}, {"int8-row", 100, "int8-row", false}, {"bf16", 7, "bf16", false},
 	} {
 		f, note, err := Resolve(c.name, c.cols)
 		if err != nil || f.Name() != c.want || (note != "") != c.note {

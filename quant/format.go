@@ -106,7 +106,7 @@ func Resolve(name string, cols int) (f Format, note string, err error) {
 	want := g
 	for !g.fits(cols) {
 		if g.group /= 2; g.group < 32 {
-			g.group = 0
+			g.group, g.search = 0, false // one scale a row is not searched
 		}
 	}
 	f, err = Lookup(g.Name())

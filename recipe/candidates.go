@@ -21,7 +21,11 @@ type candidate struct {
 	plan    model.Plan
 	row     Row
 	exec    *nn.Exec
+	pairs   eval.Pairs // windows that it has run
 }
+
+// name is how the table and the journal call it.
+func (c *candidate) name() string { return c.weights.String() }
 
 // candidates judges all candidates against the parent, as many at a time as the memory holds, then measures their speed.
 func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.Window) ([]Row, error) {
@@ -31,7 +35,12 @@ func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.W
 	}
 	var rows []Row
 	for done := 0; done < len(list); {
-		group, err := s.loadGroup(list[done:], parent, done, len(list))
+		if row, ok := s.past.rows[list[done].name()]; ok {
+			rows = append(rows, row)
+			done++
+			continue
+		}
+		group, err := s.loadGroup(ctx, list[done:], parent, done, len(list))
 		if err != nil {
 			return nil, err
 		}
@@ -41,6 +50,9 @@ func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.W
 		for i := range group {
 			s.say("measuring speed", done+i, len(list))
 			if err := speed(ctx, &group[i].row, group[i].exec); err != nil {
+				return nil, err
+			}
+			if err := s.past.keep(record{Row: &group[i].row}); err != nil {
 				return nil, err
 			}
 			group[i].exec = nil
@@ -78,7 +90,7 @@ func (s *Spec) plan() ([]candidate, error) {
 }
 
 // loadGroup loads the first candidates that fit beside the parent, at least one.
-func (s *Spec) loadGroup(list []candidate, parent *nn.Exec, done, all int) ([]candidate, error) {
+func (s *Spec) loadGroup(ctx context.Context, list []candidate, parent *nn.Exec, done, all int) ([]candidate, error) {
 	var group []candidate
 	m := parent.Memory()
 	used := m.Weights + m.KV + m.Activations
@@ -89,7 +101,7 @@ func (s *Spec) loadGroup(list []candidate, parent *nn.Exec, done, all int) ([]ca
 		}
 		s.say("rounding weights", done+len(group), all)
 		var err error
-		if c.exec, err = s.load(c.weights); err != nil {
+		if c.exec, err = s.load(ctx, c.weights); err != nil {
 			return nil, err
 		}
 		if c.row, err = s.row(c.weights, c.exec); err != nil {
@@ -104,19 +116,44 @@ func (s *Spec) loadGroup(list []candidate, parent *nn.Exec, done, all int) ([]ca
 
 // judge compares a group with the parent, window by window.
 func (s *Spec) judge(ctx context.Context, parent *nn.Exec, group []candidate, windows []eval.Window) error {
-	children := make([]eval.LM, len(group))
-	for i := range group {
-		children[i] = group[i].exec
+	live, from := s.goOn(group, len(windows))
+	children := make([]eval.LM, len(live))
+	for i, c := range live {
+		children[i] = c.exec
 	}
-	opt := eval.Options{Workers: s.Pool.Workers(), Progress: func(p eval.Progress) { s.say("comparing with the parent", p.Window, p.Windows) }}
-	pairs, err := eval.Compare(ctx, parent, children, windows, func(_ int, p eval.Pairs) bool { return hopeless(p, s.Budget) }, opt)
-	if err != nil {
+	opt := eval.Options{Workers: s.Pool.Workers(), Progress: func(p eval.Progress) { s.say("comparing with the parent", from+p.Window, len(windows)) }}
+	_, err := eval.Compare(ctx, parent, children, windows[from:], func(i int, p eval.Pairs) bool { return s.judged(live[i], p[len(p)-1]) }, opt)
+	if err := cmp.Or(err, s.past.fault); err != nil {
 		return err
 	}
 	for i := range group {
-		fill(&group[i].row, pairs[i], len(windows), s.Budget)
+		fill(&group[i].row, group[i].pairs, len(windows), s.Budget)
 	}
 	return nil
+}
+
+// goOn finds the candidates of a group that have windows to run, and the first such window. What an interrupted search
+// ran is taken over; a window that only some of them have run is run again.
+func (s *Spec) goOn(group []candidate, windows int) (live []*candidate, from int) {
+	from = windows
+	for i := range group {
+		c := &group[i]
+		c.pairs = s.past.pairs[c.name()]
+		if len(c.pairs) < windows && !hopeless(c.pairs, s.Budget) {
+			live, from = append(live, c), min(from, len(c.pairs))
+		}
+	}
+	for _, c := range live {
+		c.pairs = c.pairs[:from:from]
+	}
+	return live, from
+}
+
+// judged takes a candidate's next window and tells whether it was its last.
+func (s *Spec) judged(c *candidate, p eval.Pair) bool {
+	err := s.past.keep(record{Pair: &pairOf{c.name(), len(c.pairs), p}})
+	c.pairs = append(c.pairs, p)
+	return err != nil || hopeless(c.pairs, s.Budget)
 }
 
 // hopeless: even the lower one-sided 95 % bound of the ratio misses the budget.

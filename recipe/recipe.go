@@ -26,6 +26,10 @@ type Spec struct {
 	Pool       *kernel.Pool
 	Memory     int64 // bytes that the parent and the candidates that are compared at once may take; 0: one candidate at a time
 	Progress   Progress
+	Note       func(string) // hears what the user should know, a line each
+	Build      string       // of the program: what an interrupted search found is taken up by the same one alone
+
+	past past // what an interrupted search found
 }
 
 // Progress hears what is being done; done and all count the steps of the phase.
@@ -78,11 +82,11 @@ func DefaultCandidates() []string {
 	return append(list, "bf16")
 }
 
-// Search runs the whole comparison. It changes nothing on disk.
+// Search runs the whole comparison. It saves no variant.
 func Search(ctx context.Context, spec Spec) (*Result, error) {
 	start := time.Now()
 	spec.defaults()
-	parent, err := spec.load(model.Weights{})
+	parent, err := spec.load(ctx, model.Weights{})
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +95,7 @@ func Search(ctx context.Context, spec Spec) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Budget: spec.Budget, Evidence: evidence}
-	if r.Parent, err = spec.row(model.Weights{}, parent); err != nil {
-		return nil, err
-	}
-	spec.say("speed of the model as stored", 0, 1)
-	if err := speed(ctx, &r.Parent, parent); err != nil {
+	if r.Parent, err = spec.measureParent(ctx, parent); err != nil {
 		return nil, err
 	}
 	if r.Candidates, err = spec.candidates(ctx, parent, windows); err != nil {
@@ -104,6 +104,22 @@ func Search(ctx context.Context, spec Spec) (*Result, error) {
 	r.Chosen = chosen(r.Parent, r.Candidates)
 	r.Seconds = time.Since(start).Seconds()
 	return r, nil
+}
+
+// measureParent gives the model's own line.
+func (s *Spec) measureParent(ctx context.Context, parent *nn.Exec) (Row, error) {
+	if s.past.parent != nil {
+		return *s.past.parent, nil
+	}
+	row, err := s.row(model.Weights{}, parent)
+	if err != nil {
+		return row, err
+	}
+	s.say("speed of the model as stored", 0, 1)
+	if err := speed(ctx, &row, parent); err != nil {
+		return row, err
+	}
+	return row, s.past.keep(record{Parent: &row})
 }
 
 func (s *Spec) defaults() {
@@ -120,6 +136,9 @@ func (s *Spec) defaults() {
 	if s.Progress == nil {
 		s.Progress = func(string, int, int) {}
 	}
+	if s.Note == nil {
+		s.Note = func(string) {}
+	}
 }
 
 func (s *Spec) say(phase string, done, all int) { s.Progress(phase, done, all) }
@@ -128,13 +147,13 @@ func (s *Spec) say(phase string, done, all int) { s.Progress(phase, done, all) }
 func (s *Spec) blocks() int { return (max(s.Tokens, 512) + nn.BlockTokens) / nn.BlockTokens }
 
 // load makes a variant ready for windows and for the measurement of its speed.
-func (s *Spec) load(w model.Weights) (*nn.Exec, error) {
+func (s *Spec) load(ctx context.Context, w model.Weights) (*nn.Exec, error) {
 	blocks := s.blocks()
 	if w == (model.Weights{}) && s.Data == "" {
 		blocks *= min(s.Windows, samplesAtOnce) // the parent also samples
 	}
 	return s.Model.Load(model.LoadOptions{Weights: w, MaxTokens: max(s.Tokens, 512), MaxContext: s.blocks() * nn.BlockTokens,
-		Pool: s.Pool, KV: nn.KVConfig{Blocks: blocks}})
+		Pool: s.Pool, KV: nn.KVConfig{Blocks: blocks}, Stop: ctx.Err})
 }
 
 // row begins a line of the table with what is known of a loaded variant.

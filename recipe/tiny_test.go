@@ -23,7 +23,7 @@ func tinyGGUF(t *testing.T) string {
 		{Key: "general.architecture", Value: "llama"}, {Key: "llama.embedding_length", Value: uint32(64)},
 		{Key: "llama.feed_forward_length", Value: uint32(128)}, {Key: "llama.block_count", Value: uint32(2)},
 		{Key: "llama.attention.head_count", Value: uint32(4)}, {Key: "llama.attention.head_count_kv", Value: uint32(2)},
-		{Key: "llama.context_length", Value: uint32(64)}, {Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+		{Key: "llama.context_length", Value: uint32(256)}, {Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
 		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.pre", Value: "gpt-2"},
 		{Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: kinds},
 		{Key: "tokenizer.ggml.merges", Value: []string{"a b"}},

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"hone/internal/machine"
+	"hone/kernel"
 	"hone/model"
 	"hone/store"
 )
@@ -56,20 +58,50 @@ func Up(ctx context.Context, s *store.Store, spec Spec, version string) (*Outcom
 	if err != nil {
 		return nil, err
 	}
-	if e, ok, err := s.FindVariant(digest, key); err != nil {
+	if o, err := find(s, digest, key); o != nil || err != nil {
+		return o, err
+	}
+	journal, records, err := s.Journal(ctx, spec.journalKey(digest, key))
+	if err != nil {
 		return nil, err
-	} else if ok {
-		return found(e)
+	}
+	defer journal.Close()
+	if o, err := find(s, digest, key); o != nil || err != nil { // made by a process that held the journal
+		return o, err
+	}
+	if spec.past, err = recall(journal, records); err != nil {
+		return nil, err
+	}
+	if line := spec.past.String(); line != "" {
+		spec.Note(line)
 	}
 	r, err := Search(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
 	if r.Chosen == "" {
-		return nil, &BudgetError{r, r.Nearest(3)}
+		return nil, errors.Join(&BudgetError{r, r.Nearest(3)}, journal.Remove())
 	}
-	return spec.save(s, r, store.Lineage{HoneVersion: version, ParentDigest: digest, Parent: spec.Model.Path, Recipe: key,
+	o, err := spec.save(ctx, s, r, store.Lineage{HoneVersion: version, ParentDigest: digest, Parent: spec.Model.Path, Recipe: key,
 		DataDigest: dataDigest, Seeds: map[string]uint64{"sample": spec.Seed}})
+	if err != nil {
+		return nil, err
+	}
+	return o, journal.Remove()
+}
+
+// find gives the variant that an earlier search saved, nil when there is none.
+func find(s *store.Store, digest, key string) (*Outcome, error) {
+	e, ok, err := s.FindVariant(digest, key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return found(e)
+}
+
+// journalKey names all that the records of a search depend on: its figures are those of one program on one machine.
+func (s *Spec) journalKey(digest, key string) string {
+	return strings.Join([]string{digest, key, s.Build, kernel.Active(), machine.CPUName(), strconv.Itoa(s.Pool.Workers())}, "\n")
 }
 
 // key names the search: an equal key on an equal parent leads to an equal variant.
@@ -100,7 +132,7 @@ func (o *Outcome) place(e store.Entry) {
 }
 
 // save writes the chosen variant to the store.
-func (s *Spec) save(st *store.Store, r *Result, l store.Lineage) (*Outcome, error) {
+func (s *Spec) save(ctx context.Context, st *store.Store, r *Result, l store.Lineage) (*Outcome, error) {
 	var err error
 	if l.Evidence, err = json.Marshal(r); err != nil {
 		return nil, err
@@ -110,7 +142,7 @@ func (s *Spec) save(st *store.Store, r *Result, l store.Lineage) (*Outcome, erro
 	}
 	s.say("saving "+r.Chosen, 0, 1)
 	e, err := st.Put(variantName(s.Model.Path, r.Chosen, l), func(dir string) error {
-		return s.fill(dir, r.Chosen, map[string][]byte{evidenceFile: r.Evidence.JSON()})
+		return s.fill(ctx, dir, r.Chosen, map[string][]byte{evidenceFile: r.Evidence.JSON()})
 	}, l)
 	if err != nil {
 		return nil, err
@@ -128,13 +160,13 @@ func steps(chosen string) []map[string]string {
 }
 
 // fill writes the chosen variant: rounded weights, or the model's own files.
-func (s *Spec) fill(dir, chosen string, extra map[string][]byte) error {
+func (s *Spec) fill(ctx context.Context, dir, chosen string, extra map[string][]byte) error {
 	if chosen != AsStored {
 		w, err := model.ParseWeights(chosen)
 		if err != nil {
 			return err
 		}
-		return Fill(dir, s.Model, w, extra)
+		return Fill(ctx, dir, s.Model, w, extra)
 	}
 	copyAll := func() error { return copyModel(dir, s.Model.Path) }
 	if s.Model.File.Kind() == "gguf" {

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -19,8 +20,8 @@ type Step func(done, all int) error
 
 // Fill writes a variant of a model as a Hugging Face directory into dir, which exists: quantized weights in the
 // compressed-tensors layout, the tokenizer, and extra files by name. No value is rounded but by the wanted formats.
-func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
-	spec, err := variant(m, w, extra, steps)
+func Fill(ctx context.Context, dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
+	spec, err := variant(ctx, m, w, extra, steps)
 	if err != nil {
 		return err
 	}
@@ -28,15 +29,15 @@ func Fill(dir string, m *model.Model, w model.Weights, extra map[string][]byte, 
 }
 
 // Write is Fill for a directory that does not exist yet; it appears whole or not at all.
-func Write(dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
-	spec, err := variant(m, w, extra, steps)
+func Write(ctx context.Context, dir string, m *model.Model, w model.Weights, extra map[string][]byte, steps ...Step) error {
+	spec, err := variant(ctx, m, w, extra, steps)
 	if err != nil {
 		return err
 	}
 	return checkpoint.WriteHF(dir, spec)
 }
 
-func variant(m *model.Model, w model.Weights, extra map[string][]byte, steps []Step) (checkpoint.WriteSpec, error) {
+func variant(ctx context.Context, m *model.Model, w model.Weights, extra map[string][]byte, steps []Step) (checkpoint.WriteSpec, error) {
 	spec := checkpoint.WriteSpec{Config: m.HFConfig(), Files: maps.Clone(extra)}
 	if spec.Files == nil {
 		spec.Files = map[string][]byte{}
@@ -50,7 +51,7 @@ func variant(m *model.Model, w model.Weights, extra map[string][]byte, steps []S
 	formats := w.Formats(m.Design.Tied)
 	params := m.Design.Program.Params()
 	for i, p := range params {
-		weight, err := convert(m, p, formats)
+		weight, err := convert(ctx, m, p, formats)
 		if err != nil {
 			return spec, fmt.Errorf("%s: %w", m.Path, err)
 		}
@@ -64,12 +65,12 @@ func variant(m *model.Model, w model.Weights, extra map[string][]byte, steps []S
 	return spec, nil
 }
 
-func convert(m *model.Model, p nn.Param, formats func(nn.Param) string) (checkpoint.Weight, error) {
+func convert(ctx context.Context, m *model.Model, p nn.Param, formats func(nn.Param) string) (checkpoint.Weight, error) {
 	if p.Vector {
 		values, err := m.Vector(p.Name)
 		return checkpoint.Weight{Name: p.Name, Values: values}, err
 	}
-	matrix, err := nn.Convert(m, p, formats)
+	matrix, err := nn.Convert(m, p, formats, ctx.Err)
 	return checkpoint.Weight{Name: p.Name, Matrix: matrix}, err
 }
 

@@ -50,7 +50,7 @@ func logits(t *testing.T, m *model.Model, w model.Weights) []float32 {
 func TestSavedVariant(t *testing.T) {
 	gguf := tinyGGUF(t)
 	plain := filepath.Join(t.TempDir(), "plain")
-	if err := Write(plain, open(t, gguf), model.Weights{}, nil); err != nil {
+	if err := Write(t.Context(), plain, open(t, gguf), model.Weights{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{gguf, plain} {
@@ -61,7 +61,7 @@ func TestSavedVariant(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := filepath.Join(t.TempDir(), "variant")
-			if err := Write(dir, parent, w, map[string][]byte{"lineage.json": []byte("{}")}); err != nil {
+			if err := Write(t.Context(), dir, parent, w, map[string][]byte{"lineage.json": []byte("{}")}); err != nil {
 				t.Fatalf("%s as %s: %v", path, spec, err)
 			}
 			saved := open(t, dir)
@@ -111,7 +111,7 @@ func TestWriteStopped(t *testing.T) {
 	parent := open(t, tinyGGUF(t))
 	dir := filepath.Join(t.TempDir(), "variant")
 	stop, steps := errors.New("stop"), 0
-	err := Write(dir, parent, model.Weights{Linears: "int8-row"}, nil, func(done, all int) error {
+	err := Write(t.Context(), dir, parent, model.Weights{Linears: "int8-row"}, nil, func(done, all int) error {
 		if steps++; done != steps || all != 20 {
 			t.Errorf("step %d of %d is called as the %d.", done, all, steps)
 		}
@@ -132,7 +132,7 @@ func TestWriteStopped(t *testing.T) {
 func TestPlainVectors(t *testing.T) {
 	m := open(t, testdata.Models(t, "all-minilm-l6-v2"))
 	m.Design.Program.Pool.Normalize = false
-	err := Write(filepath.Join(t.TempDir(), "x"), m, model.Weights{}, nil)
+	err := Write(t.Context(), filepath.Join(t.TempDir(), "x"), m, model.Weights{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "not normalised") {
 		t.Error(err)
 	}
@@ -187,7 +187,7 @@ func TestSampledEvidence(t *testing.T) {
 	digests := map[string]bool{}
 	for _, seed := range []uint64{1, 1, 2} {
 		spec := Spec{Model: m, Windows: 4, Tokens: 16, Seed: seed, Pool: pool, Progress: func(string, int, int) {}}
-		x, err := spec.load(model.Weights{})
+		x, err := spec.load(t.Context(), model.Weights{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -193,7 +193,9 @@ func (s *Server) shutDown(h *http.Server, abort context.CancelCauseFunc) error {
 	timeout := time.NewTimer(s.limits.DrainTimeout)
 	defer timeout.Stop()
 	left := s.drain.start()
-	s.log.Info("draining", "requests", left)
+	if left > 0 {
+		s.log.Info("draining", "requests", left)
+	}
 	var late error
 	select {
 	case <-s.drain.done:

@@ -7,6 +7,7 @@
 //	tmp/NAME/            a model being built, or being removed
 //	locks/NAME.lock      held while a model is built or removed; the system frees it when its holder dies
 //	cache/digests/       digests of files outside the store, by path, size and time
+//	runs/                journals of long runs that are under way or were interrupted
 //
 // A model appears under models/ whole and synced, by one rename, or not at all. A crash leaves at most something below
 // tmp/, which the next Open removes. Names are checked, and every access goes through an os.Root, so that no name or
@@ -30,6 +31,7 @@ const (
 	tempDir     = "tmp"
 	locksDir    = "locks"
 	digestsDir  = "cache/digests"
+	journalsDir = "runs"
 	lineageName = "lineage.json"
 )
 
@@ -104,13 +106,14 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{dir: dir, root: root}
-	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir} {
+	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir, journalsDir} {
 		if err := root.MkdirAll(d, 0o700); err != nil {
 			root.Close()
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
 	s.sweep()
+	s.sweepJournals()
 	return s, nil
 }
 

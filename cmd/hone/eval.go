@@ -111,7 +111,7 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 		m.File.Close()
 		return err
 	}
-	s, err := load(m, f.weights.Weights, *f.threads, sizes{rows: f.ctx}, cmd.ErrOrStderr())
+	s, err := load(cmd.Context(), m, f.weights.Weights, *f.threads, sizes{rows: f.ctx}, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (f *evalFlags) openParent(cmd *cobra.Command, s sizes) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(m, model.Weights{}, *f.threads, s, cmd.ErrOrStderr())
+	return load(cmd.Context(), m, model.Weights{}, *f.threads, s, cmd.ErrOrStderr())
 }
 
 func (f *evalFlags) print(cmd *cobra.Command, r evalReport) error {
@@ -261,7 +261,7 @@ func (f *evalFlags) encoder(cmd *cobra.Command, m *model.Model) error {
 		return err
 	}
 	rows := m.Design.Context
-	child, err := load(m, f.weights.Weights, *f.threads, sizes{rows: rows}, cmd.ErrOrStderr())
+	child, err := load(cmd.Context(), m, f.weights.Weights, *f.threads, sizes{rows: rows}, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

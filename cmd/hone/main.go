@@ -12,9 +12,23 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// patience says, a second after the first signal, that what is under way is being brought to an end. What it returns ends it.
+func patience(ctx context.Context, w io.Writer) (done func()) {
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			fmt.Fprintln(w, "hone: ending what is under way; Ctrl-C again ends at once")
+		}
+	})
+	return func() { close(ended) }
+}
 
 // Exit codes.
 const (
@@ -28,6 +42,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	defer patience(ctx, errs)()
 
 	root := newRoot()
 	root.SetArgs(args)
@@ -36,6 +51,30 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
 	return report(errs, err)
+}
+
+// interruption says what an interrupted verb leaves behind and how to go on.
+type interruption struct {
+	error
+	next string
+}
+
+func (i *interruption) Unwrap() error { return i.error }
+
+// interrupted adds the next step to an error that is an interruption; others stay as they are.
+func interrupted(err error, next string) error {
+	if errors.Is(err, context.Canceled) {
+		return &interruption{err, next}
+	}
+	return err
+}
+
+func nextStep(err error) string {
+	var i *interruption
+	if errors.As(err, &i) {
+		return ": " + i.next
+	}
+	return ""
 }
 
 // report prints an error and returns the exit code that it means.
@@ -48,7 +87,7 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintf(w, "hone: %v\n", wrong)
 		return exitUsage
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(w, "hone: interrupted")
+		fmt.Fprintln(w, "hone: interrupted"+nextStep(err))
 		return exitFailed
 	}
 	fmt.Fprintf(w, "hone: %v\n", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,29 +107,34 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
+	r, err := f.save(cmd, m)
+	if err != nil {
+		return interrupted(err, "nothing was saved; run it again")
+	}
+	r.BitsPerWeight, r.Notes = plan.BitsPerWeight(), plan.Notes()
+	return f.print(cmd, r)
+}
+
+// save writes the variant and compares what was written; one that is not as it should be is removed.
+func (f *quantizeFlags) save(cmd *cobra.Command, m *model.Model) (*quantizeReport, error) {
 	bar := newProgress(cmd, "rounding weights")
 	defer bar.end()
-	r, err := f.write(m, func(done, all int) error {
+	r, err := f.write(cmd.Context(), m, func(done, all int) error {
 		bar.at(done, all)
 		return cmd.Context().Err()
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.BitsPerWeight, r.Notes = plan.BitsPerWeight(), plan.Notes()
 	bar.phase("comparing what was written")
-	if err := cmd.Context().Err(); err != nil {
-		return f.drop(r.Path, err)
+	if r.Difference, err = f.compare(cmd.Context(), m, r.Path); err != nil {
+		return nil, f.drop(r.Path, err)
 	}
-	if r.Difference, err = f.compare(m, r.Path); err != nil {
-		return f.drop(r.Path, err)
-	}
-	bar.end()
-	return f.print(cmd, r)
+	return r, nil
 }
 
 // write saves the variant and returns where.
-func (f *quantizeFlags) write(m *model.Model, step recipe.Step) (*quantizeReport, error) {
+func (f *quantizeFlags) write(ctx context.Context, m *model.Model, step recipe.Step) (*quantizeReport, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, err
@@ -140,7 +146,7 @@ func (f *quantizeFlags) write(m *model.Model, step recipe.Step) (*quantizeReport
 	}
 	r := &quantizeReport{Path: f.out, Weights: f.weights.String()}
 	if f.name != "" {
-		entry, err := s.Put(f.name, func(dir string) error { return recipe.Fill(dir, m, f.weights.Weights, nil, step) }, l)
+		entry, err := s.Put(f.name, func(dir string) error { return recipe.Fill(ctx, dir, m, f.weights.Weights, nil, step) }, l)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +156,7 @@ func (f *quantizeFlags) write(m *model.Model, step recipe.Step) (*quantizeReport
 		if err != nil {
 			return nil, err
 		}
-		if err := recipe.Write(f.out, m, f.weights.Weights, map[string][]byte{"lineage.json": append(b, '\n')}, step); err != nil {
+		if err := recipe.Write(ctx, f.out, m, f.weights.Weights, map[string][]byte{"lineage.json": append(b, '\n')}, step); err != nil {
 			return nil, err
 		}
 	}
@@ -192,8 +198,8 @@ const probeTokens = 32
 const tolerance = 1e-4
 
 // compare opens a written variant and runs it beside the rounded model; it returns the largest difference of their outputs.
-func (f *quantizeFlags) compare(m *model.Model, path string) (float64, error) {
-	want, err := f.probe(m, f.weights.Weights)
+func (f *quantizeFlags) compare(ctx context.Context, m *model.Model, path string) (float64, error) {
+	want, err := f.probe(ctx, m, f.weights.Weights)
 	if err != nil {
 		return 0, err
 	}
@@ -202,7 +208,7 @@ func (f *quantizeFlags) compare(m *model.Model, path string) (float64, error) {
 		return 0, fmt.Errorf("what was written cannot be read: %w", err)
 	}
 	defer written.File.Close()
-	got, err := f.probe(written, model.Weights{})
+	got, err := f.probe(ctx, written, model.Weights{})
 	if err != nil {
 		return 0, fmt.Errorf("what was written cannot be run: %w", err)
 	}
@@ -230,10 +236,10 @@ func difference(got, want []float32) float64 {
 }
 
 // probe runs a fixed text of tokens from all over the vocabulary.
-func (f *quantizeFlags) probe(m *model.Model, w model.Weights) ([]float32, error) {
+func (f *quantizeFlags) probe(ctx context.Context, m *model.Model, w model.Weights) ([]float32, error) {
 	pool := kernel.NewPool(*f.threads)
 	defer pool.Close()
-	x, err := m.Load(model.LoadOptions{Weights: w, MaxTokens: probeTokens, Pool: pool})
+	x, err := m.Load(model.LoadOptions{Weights: w, MaxTokens: probeTokens, Pool: pool, Stop: ctx.Err})
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (f *runFlags) open(cmd *cobra.Command, name string) (*generator, error) {
 	kv := nn.KVConfig{Type: string(*f.kv), Blocks: blocks(ctx)}
 	bar := newProgress(cmd, "")
 	bar.phase("loading " + m.Path)
-	s, err := load(m, f.weights.Weights, *f.threads, sizes{rows: min(512, ctx), context: ctx, kv: kv}, cmd.ErrOrStderr())
+	s, err := load(cmd.Context(), m, f.weights.Weights, *f.threads, sizes{rows: min(512, ctx), context: ctx, kv: kv}, cmd.ErrOrStderr())
 	bar.end()
 	words := <-tokens
 	if err != nil {

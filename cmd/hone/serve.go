@@ -160,7 +160,7 @@ func (b *backend) run(ctx context.Context) error {
 	defer fail(nil)
 	loaded := make(chan *session, 1)
 	go func() {
-		session, err := b.load()
+		session, err := b.load(ctx)
 		if err != nil {
 			b.late.fail(err)
 			fail(err)
@@ -208,12 +208,12 @@ func (b *backend) modelName() string {
 const rowsOfStep = 512
 
 // load brings the weights and starts the engine, then lets waiting requests through.
-func (b *backend) load() (*session, error) {
+func (b *backend) load(ctx context.Context) (*session, error) {
 	size := sizes{rows: rowsOfStep, context: b.cache.context, kv: b.cache.kv}
 	if b.model.Encoder() {
 		size = sizes{rows: max(rowsOfStep, b.model.Design.Context), context: b.model.Design.Context}
 	}
-	s, err := load(b.model, b.weights, *b.threads, size, b.cmd.ErrOrStderr())
+	s, err := load(ctx, b.model, b.weights, *b.threads, size, b.cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -67,7 +68,7 @@ func openModel(name string) (*model.Model, error) {
 
 // load brings an opened model's weights, after it has checked that there is memory for them. It takes m over: m is closed
 // with the session, or on failure.
-func load(m *model.Model, w model.Weights, threads int, s sizes, notes io.Writer) (*session, error) {
+func load(ctx context.Context, m *model.Model, w model.Weights, threads int, s sizes, notes io.Writer) (*session, error) {
 	plan, err := m.Plan(w)
 	if err == nil {
 		err = fits(m.Path, plan, m.Design.Program.KVBlockBytes(s.kv.Type)*int64(s.kv.Blocks), s.rows)
@@ -80,7 +81,7 @@ func load(m *model.Model, w model.Weights, threads int, s sizes, notes io.Writer
 		fmt.Fprintln(notes, "note:", note)
 	}
 	pool := kernel.NewPool(threads)
-	exec, err := m.Load(model.LoadOptions{Weights: w, MaxTokens: s.rows, MaxContext: s.context, KV: s.kv, Pool: pool})
+	exec, err := m.Load(model.LoadOptions{Weights: w, MaxTokens: s.rows, MaxContext: s.context, KV: s.kv, Pool: pool, Stop: ctx.Err})
 	if err != nil {
 		pool.Close()
 		m.File.Close()

@@ -34,7 +34,8 @@ func upCommand() *cobra.Command {
 		Long: `Measures the model, makes smaller variants, judges each against the model on the same text, and keeps the fastest
 one whose perplexity stays inside the budget with 95 % confidence. The variant is saved with its evidence and served.
 
-Without --data the text is sampled from the model itself, so that it works for every vocabulary.`,
+Without --data the text is sampled from the model itself, so that it works for every vocabulary. A search that is
+interrupted or killed keeps what it has found: the same command goes on from there.`,
 		Example: `  hone up model.gguf
   hone up model.gguf --budget ppl=1.02 --data my-texts.txt
   hone up model.gguf --once --json`,
@@ -92,9 +93,10 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 	defer s.Close()
 	pool := kernel.NewPool(*f.threads)
 	defer pool.Close()
-	bar := newProgress(cmd, "reading")
+	bar := newProgress(cmd, "reading the model")
 	phase := ""
 	outcome, err := recipe.Up(cmd.Context(), s, recipe.Spec{Model: m, Budget: budget, Data: f.data, Seed: f.seed, Pool: pool, Memory: searchMemory(),
+		Build: version + " " + revision(), Note: func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), "note:", line) },
 		Progress: func(p string, done, all int) {
 			if p != phase {
 				phase = p
@@ -103,7 +105,7 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 			bar.at(done, all)
 		}}, version)
 	bar.end()
-	return outcome, err
+	return outcome, interrupted(err, "what was measured is kept; the same command goes on from there")
 }
 
 // searchMemory is what the search may take: half of what is free, so that the machine stays usable.
