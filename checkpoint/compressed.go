@@ -2,13 +2,10 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"math"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"hone/quant"
 )
 
 // The parts that compressed-tensors stores a quantized linear layer in, beside the layer's name. Packed weights
@@ -22,54 +19,56 @@ const (
 	partOrder  = ".weight_g_idx"
 )
 
-// packedWeight is a quantized weight: w[r][c] = scale[r][c/group] * (code[r][c] - zero[r][c/group]).
-//
-// Codes and zero points are unsigned here; both files' layouts hold them less 2^(bits-1), which cancels.
+// furtherParts belong to a layer that has codes; the last two to activations with fixed scales.
+var furtherParts = []string{partScale, partZero, partShape, partOrder, ".input_scale", ".input_zero_point"}
+
+func init() {
+	quantMethods["compressed-tensors"] = func(config map[string]any) (quantMethod, error) { return readQuantConfig(config) }
+}
+
+// packedWeight is a weight of compressed-tensors. Both layouts hold codes and zero points less 2^(bits-1), which cancels.
 type packedWeight struct {
-	file       *tensors
-	name       string // the logical one, ending in .weight
-	codes      *slab  // int32 words, or int8
-	packed     bool
-	scale      *slab
-	zero       *slab // nil when symmetric
-	rows, cols int
-	bits       int
-	groups     int // scales a row
-	oneScale   bool
-	format     string
-	refused    error // why it cannot be served although it is whole
+	*codedWeight
+	codes  *slab // int32 words, or int8
+	packed bool
+	scale  *slab
+	zero   *slab // nil when symmetric
 }
 
-// findPacked finds the quantized weights and lists the logical names in file order.
-func (t *tensors) findPacked(raw []string) error {
-	config, err := readQuantConfig(t.config.HF)
+// weight implements quantMethod.
+func (c *quantConfig) weight(t *tensors, name string) (*codedWeight, error) {
+	layer, codes := cutLayer(t, name)
+	if codes == nil {
+		return nil, nil
+	}
+	scheme, err := c.schemeOf(layer)
 	if err != nil {
-		return fault(t.configPath(), "", "quantization_config: %w", err)
+		return nil, err
 	}
-	if config == nil {
-		t.names = raw
-		return nil
+	w := &packedWeight{
+		codedWeight: &codedWeight{file: t, path: codes.shard.path, name: layer + partWeight, bits: scheme.bits, symmetric: scheme.symmetric,
+			tokens: scheme.tokens, refused: scheme.refused, note: scheme.note},
+		codes: codes, packed: t.slabs[layer+partPacked] != nil, scale: t.slabs[layer+partScale], zero: t.slabs[layer+partZero],
 	}
-	t.weights = map[string]*packedWeight{}
-	for _, name := range raw {
-		layer, codes := cutLayer(t, name)
-		if codes == nil {
-			if !t.isPart(name) {
-				t.names = append(t.names, name)
-			}
-			continue
-		}
-		w, err := t.packedWeight(layer, codes, config)
-		if err != nil {
-			return &Error{Path: codes.shard.path, Tensor: name, Err: err}
-		}
-		t.weights[w.name] = w
-		t.names = append(t.names, w.name)
+	w.parts = w
+	if w.scale == nil {
+		return nil, fmt.Errorf("%s is missing", layer+partScale)
 	}
-	return nil
+	if scheme.kind != "int" {
+		return nil, fmt.Errorf("weights of type %.40q are not served; int is", scheme.kind)
+	}
+	if err := w.findDims(t.slabs[layer+partShape]); err != nil {
+		return nil, err
+	}
+	if err := w.findGroups(scheme); err != nil {
+		return nil, err
+	}
+	if err := w.checkZero(); err != nil {
+		return nil, err
+	}
+	w.countBytes()
+	return w.codedWeight, w.setOrder(t.slabs[layer+partOrder], partOrder[1:])
 }
-
-func (t *tensors) configPath() string { return filepath.Join(t.config.Dir, configName) }
 
 // cutLayer returns the layer and its codes when name is the tensor that holds a quantized layer's codes.
 func cutLayer(t *tensors, name string) (layer string, codes *slab) {
@@ -83,44 +82,14 @@ func cutLayer(t *tensors, name string) (layer string, codes *slab) {
 	return "", nil
 }
 
-// isPart tells whether a tensor belongs to a quantized layer that has codes.
-func (t *tensors) isPart(name string) bool {
-	for _, part := range []string{partScale, partZero, partShape, partOrder} {
+// isPart implements quantMethod.
+func (c *quantConfig) isPart(t *tensors, name string) bool {
+	for _, part := range furtherParts {
 		if layer, ok := strings.CutSuffix(name, part); ok {
 			return t.slabs[layer+partPacked] != nil || t.slabs[layer+partWeight] != nil
 		}
 	}
 	return false
-}
-
-// packedWeight joins a layer's parts and checks that their shapes fit each other and the configuration.
-func (t *tensors) packedWeight(layer string, codes *slab, config *quantConfig) (*packedWeight, error) {
-	w := &packedWeight{
-		file: t, name: layer + partWeight, codes: codes, packed: t.slabs[layer+partPacked] != nil,
-		scale: t.slabs[layer+partScale], zero: t.slabs[layer+partZero],
-	}
-	scheme, err := config.schemeOf(layer)
-	if err != nil {
-		return nil, err
-	}
-	if w.scale == nil {
-		return nil, fmt.Errorf("%s is missing", layer+partScale)
-	}
-	w.bits = scheme.bits
-	if err := w.findDims(t.slabs[layer+partShape]); err != nil {
-		return nil, err
-	}
-	if err := w.findGroups(scheme); err != nil {
-		return nil, err
-	}
-	if err := w.checkZero(scheme); err != nil {
-		return nil, err
-	}
-	w.format, w.refused = scheme.format(w.oneScale)
-	if t.slabs[layer+partOrder] != nil {
-		w.refused = fmt.Errorf("columns reordered by %s are not served", partOrder[1:])
-	}
-	return w, nil
 }
 
 // findDims finds rows and columns; packed codes have them in weight_shape.
@@ -130,10 +99,10 @@ func (w *packedWeight) findDims(shape *slab) error {
 	}
 	w.rows, w.cols = w.codes.shape[0], w.codes.shape[1]
 	if !w.packed {
-		if w.codes.format() != "i8" || w.bits > 8 {
+		if w.codes.format() != "i8" {
 			return fmt.Errorf("codes of type %s for %d bits; I8 is wanted", w.codes.format(), w.bits)
 		}
-		return nil
+		return w.checkDims()
 	}
 	if w.codes.format() != "i32" {
 		return fmt.Errorf("packed codes of type %s; I32 is wanted", w.codes.format())
@@ -147,22 +116,22 @@ func (w *packedWeight) findDims(shape *slab) error {
 		return fmt.Errorf("%s [%d %d] at %d bits does not fit packed codes of shape %v", partShape[1:], rows, cols, w.bits, w.codes.shape)
 	}
 	w.cols = cols
-	return nil
+	return w.checkDims()
 }
 
-// packedWords is the number of int32 words that hold n codes.
-func packedWords(n, bits int) (int, bool) {
-	if n < 0 || n > maxInt/64 {
-		return 0, false
+// checkDims refuses a weight without values.
+func (w *codedWeight) checkDims() error {
+	if w.rows <= 0 || w.cols <= 0 {
+		return fmt.Errorf("shape [%d %d] holds no value", w.rows, w.cols)
 	}
-	return (n*bits + 31) / 32, true
+	return nil
 }
 
 // shapeValue reads the two numbers of a weight_shape tensor.
 func shapeValue(s *slab) (rows, cols int, err error) {
 	switch {
 	case s == nil:
-		return 0, 0, fmt.Errorf("is missing")
+		return 0, 0, errors.New("is missing")
 	case !slices.Equal(s.shape, []int{2}):
 		return 0, 0, fmt.Errorf("has shape %v; [2] is wanted", s.shape)
 	}
@@ -172,7 +141,7 @@ func shapeValue(s *slab) (rows, cols int, err error) {
 		case "i64":
 			v[i] = int64(binary.LittleEndian.Uint64(s.data()[8*i:]))
 		case "i32":
-			v[i] = int64(int32(binary.LittleEndian.Uint32(s.data()[4*i:])))
+			v[i] = int64(int32(le32(s.data()[4*i:])))
 		default:
 			return 0, 0, fmt.Errorf("has type %s; I64 is wanted", s.format())
 		}
@@ -191,7 +160,7 @@ func (w *packedWeight) findGroups(scheme *scheme) error {
 			return fmt.Errorf("groups of %d do not divide %d columns", scheme.group, w.cols)
 		}
 	}
-	w.groups, w.oneScale = want, scheme.group == 0
+	w.groups = want
 	switch {
 	case slices.Equal(shape, []int{w.rows, want}):
 	case want == 1 && slices.Equal(shape, []int{w.rows}):
@@ -199,23 +168,26 @@ func (w *packedWeight) findGroups(scheme *scheme) error {
 	default:
 		return fmt.Errorf("%s of shape %v; [%d %d] is wanted", partScale[1:], shape, w.rows, want)
 	}
-	switch w.scale.format() {
+	return checkScaleType(w.scale, partScale[1:])
+}
+
+func checkScaleType(s *slab, name string) error {
+	switch s.format() {
 	case "f32", "f16", "bf16":
 		return nil
 	}
-	return fmt.Errorf("%s of type %s; F32, F16 or BF16 is wanted", partScale[1:], w.scale.format())
+	return fmt.Errorf("%s of type %s; F32, F16 or BF16 is wanted", name, s.format())
 }
 
 // checkZero checks the zero points. Old files hold zeros for symmetric schemes; they are checked and dropped.
-func (w *packedWeight) checkZero(scheme *scheme) error {
+func (w *packedWeight) checkZero() error {
 	if w.zero == nil {
-		if !scheme.symmetric {
+		if !w.symmetric {
 			return fmt.Errorf("%s is missing, though the scheme is not symmetric", partZero[1:])
 		}
 		return nil
 	}
-	plain := w.zero.format() == "i8" && (slices.Equal(w.zero.shape, w.scale.shape) || slices.Equal(w.zero.shape, []int{w.rows, w.groups}))
-	if scheme.symmetric {
+	if w.symmetric {
 		for _, b := range w.zero.data() {
 			if b != 0 {
 				return fmt.Errorf("%s holds %d, though the scheme is symmetric", partZero[1:], b)
@@ -224,6 +196,7 @@ func (w *packedWeight) checkZero(scheme *scheme) error {
 		w.zero = nil
 		return nil
 	}
+	plain := w.zero.format() == "i8" && (slices.Equal(w.zero.shape, w.scale.shape) || slices.Equal(w.zero.shape, []int{w.rows, w.groups}))
 	words, _ := packedWords(w.rows, w.bits)
 	if !plain && (w.zero.format() != "i32" || !slices.Equal(w.zero.shape, []int{words, w.groups})) {
 		return fmt.Errorf("%s of type %s and shape %v; I32 [%d %d] is wanted", partZero[1:], w.zero.format(), w.zero.shape, words, w.groups)
@@ -231,103 +204,68 @@ func (w *packedWeight) checkZero(scheme *scheme) error {
 	return nil
 }
 
-func (w *packedWeight) info() Info {
-	n := len(w.codes.data()) + len(w.scale.data())
+func (w *packedWeight) countBytes() {
+	w.bytes = int64(len(w.codes.data()) + len(w.scale.data()))
 	if w.zero != nil {
-		n += len(w.zero.data())
+		w.bytes += int64(len(w.zero.data()))
 	}
-	return Info{Format: w.format, Shape: []int{w.rows, w.cols}, Bytes: int64(n)}
 }
 
-// matrix reads the codes and scales into a matrix of one of quant's formats.
-func (w *packedWeight) matrix() (quant.Matrix, error) {
-	fail := func(err error) (quant.Matrix, error) {
-		return nil, &Error{Path: w.codes.shard.path, Tensor: w.name, Err: err}
-	}
-	if w.refused != nil {
-		return fail(w.refused)
-	}
-	scales, err := vectorOf(w.scale.format(), w.scale.shape, w.scale.data())
+// scales implements codeParts; one scale of a whole tensor is repeated for each row.
+func (w *packedWeight) scales() ([]float32, error) {
+	v, err := vectorOf(w.scale.format(), w.scale.shape, w.scale.data())
 	if err != nil {
-		return fail(fmt.Errorf("%s: %w", partScale[1:], err))
+		return nil, fmt.Errorf("%s: %w", partScale[1:], err)
 	}
-	if !w.oneScale && slices.ContainsFunc(scales, wideScale) {
-		w.file.note(w.name)
+	if len(v) == 1 {
+		v = slices.Repeat(v, w.rows*w.groups)
 	}
-	m, err := quant.NewInt(w.format, w.rows, w.cols, func(codes []uint8, scale []float32, zero []uint8, i int) error {
-		w.readCodes(codes, i)
-		if len(scales) == 1 {
-			scale[0] = scales[0]
-		} else {
-			copy(scale, scales[i*w.groups:(i+1)*w.groups])
-		}
-		if w.zero != nil {
-			w.readZeros(zero, i)
-		}
-		return nil
-	})
-	if err != nil {
-		return fail(err)
-	}
-	return m, nil
+	return v, nil
 }
 
-// wideScale tells a scale with more bits than the f16 that group scales are kept in; F16 and BF16 files have none.
-func wideScale(v float32) bool { return math.Float32bits(v)&(1<<13-1) != 0 }
-
-// note remembers that a weight's scales were rounded.
-func (t *tensors) note(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !slices.Contains(t.rounded, name) {
-		t.rounded = append(t.rounded, name)
-	}
-}
-
-// Notes implements Noter.
-func (t *tensors) Notes() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.rounded) == 0 {
+// zeros implements codeParts. Packed ones are packed down the rows.
+func (w *packedWeight) zeros() []uint8 {
+	if w.zero == nil {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: the float32 group scales of %d weights (%s first) are kept as f16, rounded by at most 0.05 %%",
-		t.path, len(t.rounded), t.rounded[0])}
-}
-
-// readCodes writes row i's codes: 4 bits low nibble first, 8 bits a byte each.
-func (w *packedWeight) readCodes(dst []uint8, i int) {
-	row := w.codes.data()[i*len(w.codes.data())/w.rows:]
-	switch {
-	case !w.packed:
-		for j := range dst {
-			dst[j] = row[j] ^ 0x80
-		}
-	case w.bits == 8:
-		copy(dst, row)
-	default:
-		for k, b := range row[:len(dst)/2] {
-			dst[2*k], dst[2*k+1] = b&15, b>>4
-		}
-		if n := len(dst); n%2 == 1 {
-			dst[n-1] = row[n/2] & 15
+	data, out := w.zero.data(), make([]uint8, w.rows*w.groups)
+	mask := uint8(1<<w.bits - 1)
+	for k := range out {
+		switch {
+		case w.zero.format() == "i32":
+			out[k] = bitsAt(data, k/w.groups, w.bits, w.groups, k%w.groups)
+		case len(data) == 1:
+			out[k] = (data[0] + 1<<(w.bits-1)) & mask
+		default:
+			out[k] = (data[k] + 1<<(w.bits-1)) & mask
 		}
 	}
+	return out
 }
 
-// readZeros writes row i's zero points. Packed ones are packed down the rows, so a word holds a column's piece.
-func (w *packedWeight) readZeros(dst []uint8, i int) {
-	data := w.zero.data()
-	if w.zero.format() == "i8" {
-		for g := range dst {
-			dst[g] = data[i*w.groups+g] + 1<<(w.bits-1)
-			dst[g] &= 1<<w.bits - 1
+// reader implements codeParts: 4 bits low nibble first, 8 bits a byte each, other widths as a stream of bits.
+func (w *packedWeight) reader() func(dst []uint8, row int) {
+	stride := len(w.codes.data()) / w.rows
+	return func(dst []uint8, i int) {
+		row := w.codes.data()[i*stride : (i+1)*stride]
+		switch {
+		case !w.packed:
+			for j := range dst {
+				dst[j] = row[j] + 1<<(w.bits-1)
+			}
+		case w.bits == 8:
+			copy(dst, row)
+		case w.bits == 4:
+			for k, b := range row[:len(dst)/2] {
+				dst[2*k], dst[2*k+1] = b&15, b>>4
+			}
+			if n := len(dst); n%2 == 1 {
+				dst[n-1] = row[n/2] & 15
+			}
+		default:
+			for j := range dst {
+				dst[j] = bitsAt(row, j, w.bits, 1, 0)
+			}
 		}
-		return
-	}
-	bit := i * w.bits
-	for g := range dst {
-		at := (bit/32*w.groups+g)*4 + bit%32/8
-		dst[g] = data[at] >> (bit % 8) & (1<<w.bits - 1)
 	}
 }

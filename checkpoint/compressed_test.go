@@ -370,7 +370,15 @@ func TestPackedHostile(t *testing.T) {
 		"num_bits":         {weights(`{"num_bits":-4,"type":"int"}`), base, "num_bits -4"},
 		"no target":        {strings.Replace(g.config(true), "Linear", "Conv1d", 1), base, "no group"},
 		"bad pattern":      {strings.Replace(g.config(true), "Linear", "re:(", 1), base, "re:("},
-		"method":           {`{"quantization_config":{"quant_method":"gptq"}}`, base, "gptq"},
+		"method":           {`{"quantization_config":{"quant_method":"exl2"}}`, base, "exl2"},
+		"float":            {quantConfigOf(`{"num_bits":4,"type":"float","strategy":"group","group_size":32}`, ""), base, `type "float"`},
+		"fp8":              {strings.Replace(g.config(true), "pack-quantized", "float-quantized", 1), base, `"float-quantized" is not served`},
+		"nvfp4":            {strings.Replace(g.config(true), `"targets"`, `"format":"nvfp4-pack-quantized","targets"`, 1), base, `"nvfp4-pack-quantized" is not served`},
+		"marlin":           {strings.Replace(g.config(true), "pack-quantized", "marlin-24", 1), base, `"marlin-24" is not served`},
+		"sparse":           {strings.Replace(g.config(true), `"format"`, `"sparsity_config":{"format":"sparse-24-bitmask"},"format"`, 1), base, "sparsity_config"},
+		"one zero of many": {g.config(false), edit(asym, "_point", func(x rawTensor) rawTensor { x.dtype, x.shape, x.data = "I8", []int{1}, []byte{1}; return x }), "[2 2] is wanted"},
+		"order type":       {g.config(true), append(slices.Clone(base), rawTensor{"m.q_proj.weight_g_idx", "F32", []int{64}, make([]byte, 256)}), "I32 [64] is wanted"},
+		"order range":      {g.config(true), append(slices.Clone(base), rawTensor{"m.q_proj.weight_g_idx", "I32", []int{64}, slices.Repeat([]byte{2, 0, 0, 0}, 64)}), "group 2 of 2"},
 		"not an object":    {`{"quantization_config":[]}`, base, "object"},
 		"transforms":       {strings.Replace(g.config(true), `"format"`, `"transform_config":{"a":1},"format"`, 1), base, "transform_config"},
 	} {
@@ -399,13 +407,9 @@ func TestPackedRefused(t *testing.T) {
 		tensors []rawTensor
 		want    string
 	}{
-		"NaN scale":   {g.config(true), nan, "NaN"},
-		"static":      {config(w4, `,"input_activations":{"num_bits":8,"type":"int","strategy":"tensor","symmetric":true,"dynamic":false}`), base, "input_activations"},
-		"w4a8":        {config(w4, `,"input_activations":{"num_bits":8,"type":"int","strategy":"token","symmetric":true,"dynamic":true}`), base, "int4-g32"},
-		"outputs":     {config(w4, `,"output_activations":{"num_bits":8}`), base, "output_activations"},
-		"float":       {config(`{"num_bits":4,"type":"float","strategy":"group","group_size":32}`, ""), base, `type "float"`},
-		"reordered":   {g.config(true), append(slices.Clone(base), rawTensor{"m.q_proj.weight_g_idx", "I32", []int{64}, make([]byte, 256)}), "g_idx"},
-		"group of 16": {config(`{"num_bits":4,"type":"int","strategy":"group","group_size":16}`, ""), edit(base, "_scale", func(x rawTensor) rawTensor { x.shape, x.data = []int{11, 4}, make([]byte, 176); return x }), "int4-g16"},
+		"NaN scale":  {g.config(true), nan, "NaN"},
+		"fp8 inputs": {config(w4, `,"input_activations":{"num_bits":8,"type":"float","strategy":"token","symmetric":true,"dynamic":true}`), base, "input_activations"},
+		"outputs":    {config(w4, `,"output_activations":{"num_bits":8}`), base, "output_activations"},
 	} {
 		f := mustOpen(t, writeModel(t, c.config, c.tensors...))
 		_, err := f.Matrix("m.q_proj.weight")

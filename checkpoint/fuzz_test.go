@@ -51,6 +51,8 @@ func FuzzPacked(f *testing.F) {
 		f.Add([]byte(g.config(false)), buildSafetensors(g.tensors(f, false)...))
 	}
 	f.Add([]byte(quantConfigOf(`{"num_bits":8,"type":"int"}`, `,"format":null`)), good())
+	f.Add([]byte(methodConfig(gptqFields)), buildSafetensors(columnTensors(false)...))
+	f.Add([]byte(methodConfig(awqFields)), buildSafetensors(columnTensors(true)...))
 	f.Fuzz(readPacked)
 }
 

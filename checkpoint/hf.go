@@ -33,10 +33,10 @@ type tensors struct {
 	shards  []*shard
 	names   []string // logical names in file order
 	slabs   map[string]*slab
-	weights map[string]*packedWeight // quantized weights by logical name
+	weights map[string]*codedWeight // quantized weights by logical name
 
-	mu      sync.Mutex
-	rounded []string // weights whose scales were rounded when they were read
+	mu    sync.Mutex
+	noted map[string][]string // what was changed to serve them → weights
 }
 
 // openLone opens a single safetensors file; a config.json beside it is read too.
@@ -272,7 +272,7 @@ func (t *tensors) index() error {
 			raw = append(raw, x.name)
 		}
 	}
-	return t.findPacked(raw)
+	return t.findCoded(raw)
 }
 
 func doubled(x, other *slab) error {

@@ -31,48 +31,26 @@ type scheme struct {
 	kind      string // "int" or "float"
 	symmetric bool
 	strategy  string
-	group     int   // columns of one scale; 0: the whole row
-	tokens    bool  // activations are int8 with one scale a token
-	refused   error // what of it cannot be served
+	group     int    // columns of one scale; 0: the whole row
+	tokens    bool   // activations are int8 with one scale a token
+	refused   error  // what of it cannot be served
+	note      string // what is served in another way than it asks for
 }
 
-// format returns quant's name of the scheme, and why it cannot be served.
-func (s *scheme) format(oneScale bool) (string, error) {
-	if s.tokens && s.bits == 8 && s.symmetric && oneScale {
-		return "w8a8", s.refused
+// servedFormats are the layouts of compressed-tensors that are read; mixed-precision names one for each group.
+var servedFormats = []string{"pack-quantized", "int-quantized", "naive-quantized"}
+
+func checkFormat(v any) error {
+	name, _ := v.(string)
+	if v == nil || name == "mixed-precision" || name == "dense" || slices.Contains(servedFormats, name) {
+		return nil
 	}
-	name := fmt.Sprintf("%s%d-g%d", s.kind, s.bits, s.group)
-	if oneScale {
-		name = fmt.Sprintf("%s%d-row", s.kind, s.bits)
-	}
-	if !s.symmetric {
-		name += "-asym"
-	}
-	err := s.refused
-	if err == nil && s.tokens {
-		err = fmt.Errorf("int8 activations a token with %s weights are not served", name)
-	}
-	if err == nil && s.bits != 4 && s.bits != 8 {
-		err = fmt.Errorf("%s is not served; 4 and 8 bits are", name)
-	}
-	return name, err
+	return fmt.Errorf("format %.40q is not served; %s are", fmt.Sprint(v), strings.Join(servedFormats, ", "))
 }
 
-// readQuantConfig returns nil when the model is not quantized.
-func readQuantConfig(config map[string]any) (*quantConfig, error) {
-	raw, there := config["quantization_config"]
-	if !there {
-		raw = config["compression_config"] // its name until 2024
-	}
-	if raw == nil {
-		return nil, nil
-	}
-	c, ok := raw.(map[string]any)
-	if !ok {
-		return nil, errors.New("an object is wanted")
-	}
-	if m := c["quant_method"]; m != "compressed-tensors" {
-		return nil, fmt.Errorf("quant_method %.60q is not read; compressed-tensors is", fmt.Sprint(m))
+func readQuantConfig(c map[string]any) (*quantConfig, error) {
+	if err := checkFormat(c["format"]); err != nil {
+		return nil, err
 	}
 	for _, key := range []string{"transform_config", "sparsity_config"} {
 		if err := refuseExtra(key, c[key]); err != nil {
@@ -180,6 +158,9 @@ func isEmbedding(layer string) bool {
 }
 
 func readScheme(group map[string]any) (*scheme, error) {
+	if err := checkFormat(group["format"]); err != nil {
+		return nil, err
+	}
 	weights, ok := group["weights"].(map[string]any)
 	if !ok {
 		return nil, errors.New("weights: an object is wanted")
@@ -194,11 +175,16 @@ func readScheme(group map[string]any) (*scheme, error) {
 	if n, ok := jsonInt(weights["num_bits"]); ok {
 		s.bits = n
 	}
-	if s.bits < 1 || s.bits > 16 {
+	if s.bits < 1 || s.bits > 8 {
 		return nil, fmt.Errorf("num_bits %d", s.bits)
 	}
-	s.refused = s.readActivations(group)
-	return s, s.readStrategy(weights)
+	if err := s.readStrategy(weights); err != nil {
+		return nil, err
+	}
+	if err := s.readActivations(group); err != nil {
+		s.refused = err
+	}
+	return s, nil
 }
 
 // readStrategy reads strategy and group_size; either may be left out.
@@ -226,9 +212,6 @@ func (s *scheme) readStrategy(weights map[string]any) error {
 	default:
 		s.refuse("strategy %.40q is not served; group, channel and tensor are", name)
 	}
-	if s.kind != "int" {
-		s.refuse("weights of type %.40q are not served; int is", s.kind)
-	}
 	return nil
 }
 
@@ -238,7 +221,9 @@ func (s *scheme) refuse(format string, args ...any) {
 	}
 }
 
-// readActivations accepts no quantized activations, or int8 with one scale a token made on the fly.
+// readActivations reads how the inputs are rounded. Integer products here round each token's inputs as they come: what
+// the file asks for is followed where it is just that, with one scale a token; other integer schemes are served with
+// scales of their own, finer than those, and noted.
 func (s *scheme) readActivations(group map[string]any) error {
 	if group["output_activations"] != nil {
 		return errors.New("output_activations are not served")
@@ -249,12 +234,15 @@ func (s *scheme) readActivations(group map[string]any) error {
 	}
 	in, _ := raw.(map[string]any)
 	bits, _ := jsonInt(in["num_bits"])
-	kind, strategy, symmetric, dynamic := in["type"], in["strategy"], in["symmetric"], in["dynamic"]
-	if bits != 8 || kind != "int" || strategy != "token" || symmetric != true || dynamic != true {
-		return fmt.Errorf("input_activations of %d bits, type %.20q, strategy %.20q, symmetric %v, dynamic %v are not served; "+
-			"8 bits, int, token, symmetric and dynamic are", bits, fmt.Sprint(kind), fmt.Sprint(strategy), symmetric == true, dynamic == true)
+	if kind := in["type"]; kind != "int" || bits != 8 {
+		return fmt.Errorf("input_activations of %d bits and type %.20q are not served; 8 bits and int are", bits, fmt.Sprint(kind))
 	}
-	s.tokens = true
+	s.tokens = in["strategy"] == "token" && in["symmetric"] == true && in["dynamic"] == true
+	if !s.tokens || s.bits != 8 || !s.symmetric || s.group > 0 {
+		s.tokens = false
+		s.note = fmt.Sprintf("ask for int8 inputs with scales by %.20q (dynamic %v, symmetric %v): they are rounded with this format's own, finer scales",
+			fmt.Sprint(in["strategy"]), in["dynamic"] == true, in["symmetric"] == true)
+	}
 	return nil
 }
 

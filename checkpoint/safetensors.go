@@ -53,6 +53,9 @@ func (s *slab) format() string { return s.dtype.format }
 func (s *slab) data() []byte   { return s.shard.body[s.begin:s.end:s.end] }
 func (s *slab) elements() int  { return Info{Shape: s.shape}.Elements() }
 
+func le32(b []byte) uint32       { return binary.LittleEndian.Uint32(b) }
+func putLE32(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
+
 // shard is one safetensors file.
 type shard struct {
 	path    string

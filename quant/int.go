@@ -116,6 +116,7 @@ type intMatrix struct {
 	zeros      []uint8   // zero points, as many as scales
 	perRow     int       // scales between rows
 	out        float32   // a power of two that multiplies every group scale
+	wide       []float32 // group scales as given, where f16 does not hold them: what is read; products take the narrowed ones
 }
 
 func (m *intMatrix) Format() string   { return m.format.Name() }
@@ -136,6 +137,9 @@ func (m *intMatrix) affine(i, g int) (scale float32, zero int) {
 	}
 	if m.format.group == 0 {
 		return m.rowScale[i], zero
+	}
+	if m.wide != nil {
+		return m.wide[i*m.perRow+g], zero
 	}
 	return f16(m.half[i*m.perRow+g]) * m.out, zero
 }
@@ -195,6 +199,9 @@ func (m *intMatrix) RowSlice(from, to int) Matrix {
 	} else {
 		s.half = m.half[from*m.perRow:]
 	}
+	if m.wide != nil {
+		s.wide = m.wide[from*m.perRow:]
+	}
 	if m.format.asym {
 		s.zeros = m.zeros[from*m.perRow:]
 	}
@@ -215,6 +222,9 @@ func (m *intMatrix) ColSlice(from, to int) (Matrix, error) {
 	s.cols, s.codes = to-from, m.codes[m.format.codeBytes(from):]
 	if g := m.format.group; g > 0 {
 		s.half = m.half[from/g:]
+		if m.wide != nil {
+			s.wide = m.wide[from/g:]
+		}
 		if m.format.asym {
 			s.zeros = m.zeros[from/g:]
 		}

@@ -214,7 +214,8 @@ func roundEven(v float32) float32 {
 }
 
 // NewInt makes a matrix of one of the int formats or w8a8 from codes (0 … 2^bits-1), scales and, for asymmetric formats,
-// zero points that readRow writes row by row, one per group. Group scales are narrowed to f16.
+// zero points that readRow writes row by row, one per group. Products take group scales narrowed to f16; reading gives the
+// scales as they are.
 func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []float32, zero []uint8, i int) error) (Matrix, error) {
 	any, err := Lookup(format)
 	if err != nil {
@@ -238,8 +239,22 @@ func NewInt(format string, rows, cols int, readRow func(codes []uint8, scale []f
 		}
 		b.setCodes(codes, i)
 	}
+	given := slices.Clone(b.scales)
 	m := b.finish()
+	m.keepWide(given)
 	return m, m.check()
+}
+
+// keepWide keeps group scales that f16 does not hold.
+func (m *intMatrix) keepWide(scales []float32) {
+	back := make([]float32, len(m.half))
+	kernel.F16ToF32(back, m.half)
+	for i, v := range back {
+		if v*m.out != scales[i] {
+			m.wide = scales
+			return
+		}
+	}
 }
 
 // badCode returns the column of the first code that the format's bits cannot hold, or -1.
