@@ -8,12 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childFull puts a model under a limit on file sizes, which fails writes as a full disk does.
-func childFull(dir string) error {
+// limitFiles fails writes beyond a size from now on, as a full disk does.
+func limitFiles(bytes uint64) error {
 	signal.Ignore(unix.SIGXFSZ)
-	limit := unix.Rlimit{Cur: 4096, Max: 4096}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
-		return err
-	}
-	return childPut(dir, writeBig)
+	return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: bytes})
 }

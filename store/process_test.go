@@ -48,7 +48,12 @@ var children = map[string]func(dir string) error{
 			return files(small)(build)
 		})
 	},
-	"full": childFull,
+	"full": func(dir string) error {
+		if err := limitFiles(4096); err != nil {
+			return err
+		}
+		return childPut(dir, writeBig)
+	},
 }
 
 func childPut(dir string, build func(string) error) error {

@@ -121,11 +121,15 @@ func (s *Store) walk(dir string) ([]File, error) {
 
 func (s *Store) sealFile(path string) (string, error) {
 	f, err := s.root.OpenFile(path, os.O_RDWR, 0)
+	sealed := errors.Is(err, fs.ErrPermission) // a link to a blob, which was synced when it became one
+	if sealed {
+		f, err = s.root.Open(path)
+	}
 	if err != nil {
 		return "", err
 	}
 	sum, err := hashReader(f)
-	if err == nil {
+	if err == nil && !sealed {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -144,6 +148,9 @@ func (s *Store) shareBlob(path string, f File) {
 	st, err := s.root.Lstat(blob)
 	if err != nil || !st.Mode().IsRegular() || st.Size() != f.Size {
 		return
+	}
+	if own, err := s.root.Lstat(path); err != nil || os.SameFile(own, st) {
+		return // a rename of one file onto itself would leave both names
 	}
 	if sum, err := s.hashFile(blob); err != nil || sum != f.SHA256 {
 		return // a damaged blob must not spread

@@ -8,6 +8,7 @@
 //	locks/NAME.lock      held while a model is built or removed; the system frees it when its holder dies
 //	cache/digests/       digests of files outside the store, by path, size and time
 //	runs/                journals of long runs that are under way or were interrupted
+//	cache/hub/           files of a hub by their digests, whole or in part, until their model is whole
 //
 // A model appears under models/ whole and synced, by one rename, or not at all. A crash leaves at most something below
 // tmp/, which the next Open removes. Names are checked, and every access goes through an os.Root, so that no name or
@@ -23,6 +24,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"hone/internal/machine"
 )
 
 const (
@@ -32,6 +35,7 @@ const (
 	locksDir    = "locks"
 	digestsDir  = "cache/digests"
 	journalsDir = "runs"
+	hubDir      = "cache/hub"
 	lineageName = "lineage.json"
 )
 
@@ -49,6 +53,7 @@ type Store struct {
 
 	dir  string
 	root *os.Root
+	free func(dir string) (int64, bool) // bytes that may still be written there
 }
 
 // Entry is one model of the store.
@@ -105,8 +110,8 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{dir: dir, root: root}
-	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir, journalsDir} {
+	s := &Store{dir: dir, root: root, free: machine.FreeDisk}
+	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir, hubDir, journalsDir} {
 		if err := root.MkdirAll(d, 0o700); err != nil {
 			root.Close()
 			return nil, fmt.Errorf("store: %w", err)

@@ -64,7 +64,7 @@ func listedOf(e store.Entry) listed {
 func printList(cmd *cobra.Command, dir string, models []listed) error {
 	w := cmd.OutOrStdout()
 	if len(models) == 0 {
-		fmt.Fprintf(w, "no models in %s; `hone up MODEL` or `hone quantize MODEL --name NAME` puts one there\n", dir)
+		fmt.Fprintf(w, "no models in %s; `hone pull hf:OWNER/REPO`, `hone up MODEL` or `hone quantize MODEL --name NAME` puts one there\n", dir)
 		return nil
 	}
 	rows := [][]string{{"NAME", "SIZE", "CREATED", "RECIPE", "PARENT"}}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"hone/store"
+	"hone/store/hub"
 )
 
 // locate turns MODEL into a path: a path that is there goes before a name in the store.
@@ -15,12 +16,28 @@ func locate(name string) (string, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return name, err
 	}
+	if hub.Is(name) {
+		return locatePulled(name)
+	}
 	if store.CheckName(name) != nil {
 		return "", fmt.Errorf("no model %q: there is no such file or directory", name)
 	}
 	entry, err := inStore(name)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", fmt.Errorf("no model %q: there is no such file or directory, and it is %w", name, store.ErrNotFound)
+	}
+	return entry.Path, err
+}
+
+// locatePulled finds a model of a hub that was pulled before: verbs that only look at a model fetch nothing.
+func locatePulled(name string) (string, error) {
+	source, err := hub.Parse(name)
+	if err != nil {
+		return "", usagef("%v", err)
+	}
+	entry, ok, err := inStoreFrom(source)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s is %w: `hone pull %s` brings it there", name, store.ErrNotFound, name)
 	}
 	return entry.Path, err
 }

@@ -23,3 +23,19 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 }
+
+func TestBytesLine(t *testing.T) {
+	for _, c := range []struct {
+		have  int64
+		spent time.Duration
+		want  string
+	}{
+		{1e9, 0, "m 1 GB of 4 GB"},
+		{2e9, 10 * time.Second, "m 2 GB of 4 GB, 100 MB/s, 20s left"}, // what was there before counts for no rate
+		{4e9, 30 * time.Second, "m 4 GB of 4 GB, 100 MB/s"},
+	} {
+		if got := bytesLine("m", 1e9, c.have, 4e9, c.spent); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

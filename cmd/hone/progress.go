@@ -16,14 +16,16 @@ import (
 type progress struct {
 	mu    sync.Mutex
 	w     io.Writer // nil: silent
+	notes io.Writer
 	label string
 	begun time.Time
 	drawn time.Time
+	first int64 // bytes that were there when they were first counted; -1: not yet
 }
 
 // newProgress begins a piece of work.
 func newProgress(cmd *cobra.Command, label string) *progress {
-	p := &progress{label: label, begun: time.Now()}
+	p := &progress{label: label, begun: time.Now(), first: -1, notes: cmd.ErrOrStderr()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.w = f
 	}
@@ -43,6 +45,32 @@ func (p *progress) at(done, all int) {
 	}
 	p.drawn = now
 	fmt.Fprintf(p.w, "\r%s\x1b[K", progressLine(p.label, done, all, now.Sub(p.begun)))
+}
+
+// bytes says that have of all bytes are there.
+func (p *progress) bytes(have, all int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.first < 0 {
+		p.first, p.begun = have, now
+	}
+	if p.w == nil || now.Sub(p.drawn) < redraw && have < all {
+		return
+	}
+	p.drawn = now
+	fmt.Fprintf(p.w, "\r%s\x1b[K", bytesLine(p.label, p.first, have, all, now.Sub(p.begun)))
+}
+
+// note writes a line of its own, on a terminal or not.
+func (p *progress) note(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	start := ""
+	if p.w != nil {
+		start = "\r\x1b[K"
+	}
+	fmt.Fprintf(p.notes, "%snote: %s\n", start, line)
 }
 
 // phase names what is being done now when its parts cannot be counted.
@@ -69,6 +97,22 @@ func progressLine(label string, done, all int, spent time.Duration) string {
 	line := fmt.Sprintf("%s %d/%d", label, done, all)
 	if done > 0 && done < all {
 		left := spent * time.Duration(all-done) / time.Duration(done)
+		line += ", " + left.Round(time.Second).String() + " left"
+	}
+	return line
+}
+
+// bytesLine is the text of the line for bytes: the rate since the first ones were counted, and the time left at that rate.
+func bytesLine(label string, first, have, all int64, spent time.Duration) string {
+	line := fmt.Sprintf("%s %s of %s", label, bytesText(have), bytesText(all))
+	came := have - first
+	if came <= 0 || spent < time.Second {
+		return line
+	}
+	rate := float64(came) / spent.Seconds()
+	line += fmt.Sprintf(", %s/s", bytesText(int64(rate)))
+	if have < all {
+		left := time.Duration(float64(all-have) / rate * float64(time.Second))
 		line += ", " + left.Round(time.Second).String() + " left"
 	}
 	return line

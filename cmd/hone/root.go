@@ -11,6 +11,7 @@ import (
 
 	"hone/internal/spelling"
 	"hone/kernel"
+	"hone/store/hub"
 )
 
 // Groups of verbs in the help text.
@@ -34,7 +35,8 @@ func newRoot() *cobra.Command {
 		Long: `Hone measures a language model, makes smaller and faster variants of it, shows what they cost in quality,
 and serves the best one over an OpenAI-compatible API.
 
-MODEL is a path (a GGUF file or a Hugging Face directory) or the name of a model in the store ("hone list").`,
+MODEL is a path (a GGUF file or a Hugging Face directory), the name of a model in the store ("hone list"), or that of one on
+a hub, ` + hub.Usage + ` ("hone pull").`,
 		Example: `  hone up model.gguf              find the fastest variant within a quality budget and serve it
   hone run model.gguf "Hello"     answer one prompt`,
 		SilenceUsage:  true,

@@ -65,7 +65,11 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if !given && (f.raw || *f.json) {
 		return usagef("no prompt: --raw and --json need PROMPT or piped text; usage: hone %s", cmd.Use)
 	}
-	g, err := f.open(cmd, args[0])
+	name, err := fetched(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	g, err := f.open(cmd, name)
 	if err != nil {
 		return err
 	}

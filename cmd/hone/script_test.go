@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hone/internal/hubtest"
 )
 
 func TestMain(m *testing.M) {
@@ -15,10 +17,13 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the program as a user does: usage, exit codes, errors.
 func TestScripts(t *testing.T) {
+	hub := (&hubtest.Hub{Large: 8, Files: map[string][]byte{"config.json": []byte("{}"), "model.safetensors": []byte("no weights"), "pytorch_model.bin": []byte("code")}}).Start()
+	t.Cleanup(hub.Close) // the scripts run in parallel, after this function has returned
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HONE_HOME", filepath.Join(env.WorkDir, "store"))
+			env.Setenv("HF_ENDPOINT", hub.URL)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},

@@ -69,7 +69,11 @@ SIGTERM or Ctrl-C finishes the requests under way and ends; a second one ends at
 	weights := addWeights(cmd)
 	s := addServing(cmd, addThreads(cmd), addJSON(cmd))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		m, err := openModel(args[0])
+		name, err := fetched(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		m, err := openModel(name)
 		if err != nil {
 			return err
 		}

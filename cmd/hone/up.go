@@ -57,6 +57,9 @@ func (f *upFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
+	if name, err = fetched(cmd, name); err != nil {
+		return err
+	}
 	outcome, err := f.find(cmd, name, budget)
 	if err != nil {
 		return err
