@@ -18,7 +18,8 @@ func init() { register(evalCommand) }
 // evalFlags are the settings of `hone eval`.
 type evalFlags struct {
 	ppl, ids, cosine, protocol, parent string
-	ctx, windows                       int
+	ctx, windows, limit, shots         int
+	task, data                         []string
 	threads                            *int
 	weights                            *weightsFlag
 	json                               *bool
@@ -34,16 +35,25 @@ func evalCommand() *cobra.Command {
 
 With --parent both models run over the same windows, and the variant is compared with its parent: ratio of
 perplexities, Kullback-Leibler divergence in nats, share of positions with the same first choice. An encoder is
-compared by the cosines of its embeddings of the lines of a file (--cosine).`,
+compared by the cosines of its embeddings of the lines of a file (--cosine).
+
+With --task the model answers a benchmark's items (--data), each by the likeliest choice or by greedy text: accuracy with
+its standard error. A parent answers the same items, and the answers are compared: lost, won, McNemar's test.`,
 		Example: `  hone eval model.gguf --ppl wiki.test.raw --ctx 2048 --windows 10
   hone eval model.gguf --weights int4-g32 --parent model.gguf --ppl wiki.test.raw --windows 20 --json
-  hone eval encoder/ --weights int8-row --parent encoder/ --cosine sentences.txt`,
+  hone eval encoder/ --weights int8-row --parent encoder/ --cosine sentences.txt
+  hone eval model.gguf --task hellaswag --data hellaswag_val.jsonl --limit 500
+  hone eval model.gguf --weights q4 --parent model.gguf --task sst2,lambada --data dev.tsv,lambada_test.jsonl --json`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&f.ppl, "ppl", "", "measure perplexity on the text in `FILE`")
 	cmd.Flags().StringVar(&f.ids, "ids", "", "measure perplexity on the windows of token ids in `FILE`, the evidence of hone up")
 	cmd.Flags().StringVar(&f.cosine, "cosine", "", "compare an encoder with --parent on the lines of `FILE`")
+	cmd.Flags().StringSliceVar(&f.task, "task", nil, "answer the `TASK`: "+strings.Join(eval.TaskNames(), ", ")+"; several with commas")
+	cmd.Flags().StringSliceVar(&f.data, "data", nil, "`FILE` of the task's items, one for each task")
+	addCount(cmd, &f.limit, "limit", 0, "items of a task, from the start of the file; 0: all")
+	addCount(cmd, &f.shots, "shots", 0, "items from the start of the file that stand before each other one as examples")
 	cmd.Flags().StringVar(&f.protocol, "protocol", eval.ProtocolWindows, "how the text is cut and scored: windows, or `llama.cpp` for its way")
 	cmd.Flags().StringVar(&f.parent, "parent", "", "compare with this `MODEL`, in the formats that it is stored in")
 	addCount(cmd, &f.ctx, "ctx", 2, "tokens of a window")
@@ -61,14 +71,22 @@ func (f *evalFlags) run(cmd *cobra.Command, name string) error {
 			given++
 		}
 	}
+	if len(f.task) > 0 {
+		given++
+	}
 	switch {
 	case given != 1:
-		return usagef("give one of --ppl FILE (or --ids FILE) for a language model and --cosine FILE for an encoder")
+		return usagef("give one of --ppl FILE (or --ids FILE) or --task TASK for a language model and --cosine FILE for an encoder")
+	case len(f.task) == 0 && len(f.data) > 0:
+		return usagef("--data is the file of a task: name it with --task TASK")
 	case f.protocol != eval.ProtocolWindows && f.protocol != eval.ProtocolLlamaCpp:
 		names := []string{eval.ProtocolWindows, eval.ProtocolLlamaCpp}
 		return usagef("--protocol %q is not known%s; use %s", f.protocol, didYouMean(f.protocol, names), strings.Join(names, " or "))
 	case f.cosine != "" && f.parent == "":
 		return usagef("--cosine compares with a parent: give --parent MODEL")
+	}
+	if len(f.task) > 0 {
+		return f.tasks(cmd, name)
 	}
 	m, err := openModel(name)
 	if err != nil {
