@@ -14,60 +14,45 @@ type Weights struct {
 	Head    string // of the output matrix and, when tied or not said otherwise, the token embedding
 }
 
+// heads are the formats that a format takes for the head along with it, unless another is named. The short names are those
+// of package quant; docs/numerics.md gives the figures that chose them.
+var heads = map[string]string{"q4": "q4", "q8": "int8-row", "f32": "f32", "f16": "f16", "bf16": "bf16"}
+
 // ParseWeights reads the one grammar of formats: FORMAT[,head=FORMAT], where FORMAT is a registered number format or
-// one of the aliases q4 and q8. A floating-point format covers the head too; an integer format leaves it as it is
-// unless head= names one.
+// one of the short names q4 and q8. A floating-point format and a short name cover the head too; an integer format
+// leaves it as it is unless head= names one.
 func ParseWeights(spec string) (Weights, error) {
 	var w Weights
+	if spec == "" {
+		return w, nil
+	}
 	for i, part := range strings.Split(spec, ",") {
 		key, value, named := strings.Cut(part, "=")
 		switch {
-		case spec == "":
-			return w, nil
 		case !named && i == 0:
-			w = alias(part)
-		case key == "head":
+			w = Weights{part, heads[strings.ToLower(part)]}
+		case key == "head" && value != "":
 			w.Head = value
 		default:
 			return w, fmt.Errorf("weights %q: cannot read %q; write FORMAT[,head=FORMAT]", spec, part)
 		}
 	}
-	for _, f := range []string{w.Linears, w.Head} {
-		if f == "" {
+	for _, f := range []*string{&w.Linears, &w.Head} {
+		if *f == "" {
 			continue
 		}
-		if _, err := quant.Lookup(f); err != nil {
+		format, err := quant.Lookup(*f)
+		if err != nil {
 			return w, fmt.Errorf("weights %q: %w", spec, err)
 		}
+		*f = format.Name()
 	}
 	return w, nil
 }
 
-// aliases are fixed by measurement; docs/numerics.md gives the figures.
-var aliases = map[string]Weights{
-	"q4":   {Linears: "int4-g32-asym-mse", Head: "int4-g32-asym-mse"},
-	"q8":   {Linears: "int8-g32", Head: "int8-row"},
-	"w8a8": {Linears: "w8a8", Head: ""},
-	"f32":  {Linears: "f32", Head: "f32"},
-	"f16":  {Linears: "f16", Head: "f16"},
-	"bf16": {Linears: "bf16", Head: "bf16"},
-}
-
-func alias(name string) Weights {
-	if w, ok := aliases[name]; ok {
-		return w
-	}
-	return Weights{Linears: name}
-}
-
 // String writes the grammar's normal form.
 func (w Weights) String() string {
-	for name, a := range aliases {
-		if a == w && a.Linears == name {
-			return name
-		}
-	}
-	if w.Head == "" {
+	if w.Head == "" || w.Head == heads[w.Linears] {
 		return w.Linears
 	}
 	return w.Linears + ",head=" + w.Head

@@ -33,7 +33,7 @@ type Evidence struct {
 const samplesAtOnce = 20
 
 // keepEach is how many tokens of each text are kept for an interrupted search at a time.
-const keepEach = 64
+const keepEach = 16
 
 // evidence gives the windows: cut from the user's text, or sampled from the parent itself.
 func (s *Spec) evidence(ctx context.Context, parent *nn.Exec) ([]eval.Window, Evidence, error) {

@@ -75,6 +75,7 @@ type exchange struct {
 	arrived   time.Time
 	status    int           // sent so far, 0 for none
 	patience  time.Duration // for one write to a client that does not read
+	body      lease         // memory of its body
 }
 
 // limitWrite gives up on a client that does not read what is written next. Not every ResponseWriter can, and none the worse.
@@ -124,6 +125,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := "other"
 	defer func() { s.metrics.requests.WithLabelValues(route, statusLabel(x)).Inc() }()
 	defer s.recover(x)
+	defer x.body.release()
 	if err := s.hosts.check(r); err != nil {
 		s.fail(x, err)
 		return
@@ -176,7 +178,7 @@ func (s *Server) fail(x *exchange, err error) {
 		x.Header().Set("Connection", "close")
 	}
 	reply.write(x)
-	if reply.status == http.StatusRequestEntityTooLarge {
+	if reply.unread {
 		linger(x)
 	}
 }

@@ -20,6 +20,7 @@ type apiError struct {
 	retry   time.Duration // > 0: a Retry-After header
 	allow   []string      // methods of a 405
 	hangUp  bool          // close the connection after the reply
+	unread  bool          // the body was left unread
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -74,7 +75,7 @@ func wrongMethod(method, path string, allow []string) *apiError {
 }
 
 func bodyTooLarge(limit int64) *apiError {
-	return &apiError{status: http.StatusRequestEntityTooLarge, kind: kindInvalid, code: "request_too_large", hangUp: true,
+	return &apiError{status: http.StatusRequestEntityTooLarge, kind: kindInvalid, code: "request_too_large", hangUp: true, unread: true,
 		message: fmt.Sprintf("the request body is larger than %d bytes, the most that this server takes", limit)}
 }
 

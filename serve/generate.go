@@ -61,6 +61,8 @@ func (s *Server) generate(x *exchange, g *generation, requests []engine.Request,
 		return err
 	}
 	defer j.close()
+	g.messages, g.prompts = nil, nil // what the body held is not needed any more
+	x.body.release()
 	if g.stream {
 		return s.stream(x, g, j, f)
 	}

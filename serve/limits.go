@@ -11,6 +11,7 @@ import (
 // Limits bound what one request, and all of them together, may take. A zero field takes its default.
 type Limits struct {
 	BodyBytes       int64         // request body; 4 MiB
+	BodiesBytes     int64         // all request bodies that are being read and decoded; 64 MiB
 	HeaderBytes     int           // request line and headers; 32 KiB
 	Choices         int           // n times the prompts of a request; 64
 	Prompts         int           // prompts of a completion request; 64
@@ -30,6 +31,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	set(&l.BodyBytes, 4<<20)
+	set(&l.BodiesBytes, 64<<20)
 	set(&l.HeaderBytes, 32<<10)
 	set(&l.Choices, 64)
 	set(&l.Prompts, 64)
@@ -68,11 +70,16 @@ func (s *Server) body(x *exchange) (value, error) {
 	}
 	control := http.NewResponseController(x)
 	control.SetReadDeadline(time.Now().Add(s.limits.BodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(x, x.r.Body, limit))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	x.body.of = &s.bodies
+	body, err := x.body.readBody(http.MaxBytesReader(x, x.r.Body, limit), x.r.ContentLength)
+	var tooLarge *http.MaxBytesError
+	var full *apiError
+	switch {
+	case errors.As(err, &tooLarge):
 		return value{}, bodyTooLarge(limit)
-	}
-	if err != nil {
+	case errors.As(err, &full):
+		return value{}, full
+	case err != nil:
 		return value{}, &apiError{status: http.StatusRequestTimeout, kind: kindInvalid, code: "body_not_received", hangUp: true,
 			message: "the request body did not arrive whole"}
 	}

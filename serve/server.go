@@ -98,6 +98,7 @@ type Config struct {
 type Server struct {
 	config  Config
 	limits  Limits
+	bodies  bodies
 	keys    keyring
 	hosts   hostList
 	metrics *metrics
@@ -138,6 +139,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: c, limits: c.Limits.withDefaults(), keys: keys, hosts: newHostList(c.Listen, c.Hosts), log: c.Log}
+	s.bodies.most = s.limits.BodiesBytes
 	s.drain.done = make(chan struct{})
 	s.embed = newTurnstile(c.MaxQueue)
 	s.longest = sync.OnceValue(func() int { return longestToken(c.Tokenizer) })
