@@ -102,8 +102,9 @@ type codedWeight struct {
 	file       *tensors
 	path, name string // the shard, and the logical name that ends in .weight
 	rows, cols int
-	bits       int // of a code, 1 to 8
-	groups     int // scales a row
+	bits       int  // of a code, 1 to 8
+	groups     int  // scales a row
+	grouped    bool // the file asks for groups, though one may span the row: products round activations by it
 	symmetric  bool
 	tokens     bool  // activations are int8 with one scale a token
 	order      []int // group of each column; nil when groups are runs of cols/groups columns
@@ -134,14 +135,14 @@ func (w *codedWeight) format() string {
 		return "w8a8"
 	case w.order != nil:
 		return "f32"
-	case w.groups > 1:
+	case w.groups > 1 || w.grouped:
 		for _, g := range []int{128, 64, 32} {
 			if w.cols/w.groups%g == 0 {
 				group = g
 				break
 			}
 		}
-		if group == 0 {
+		if group == 0 && w.groups > 1 {
 			return "f32"
 		}
 	}
