@@ -104,7 +104,7 @@ type codedWeight struct {
 	rows, cols int
 	bits       int  // of a code, 1 to 8
 	groups     int  // scales a row
-	grouped    bool // the file asks for groups, though one may span the row: products round activations by it
+	oneScale   bool // one scale a row by name, not by a group as wide as the row: products then round inputs otherwise
 	symmetric  bool
 	tokens     bool  // activations are int8 with one scale a token
 	order      []int // group of each column; nil when groups are runs of cols/groups columns
@@ -131,18 +131,18 @@ func (w *codedWeight) format() string {
 	}
 	symmetric := w.symmetric && w.bits == bits
 	switch {
-	case w.tokens && w.groups == 1 && symmetric && bits == 8:
+	case w.tokens && w.oneScale && symmetric && bits == 8:
 		return "w8a8"
 	case w.order != nil:
 		return "f32"
-	case w.groups > 1 || w.grouped:
+	case !w.oneScale:
 		for _, g := range []int{128, 64, 32} {
 			if w.cols/w.groups%g == 0 {
 				group = g
 				break
 			}
 		}
-		if group == 0 && w.groups > 1 {
+		if group == 0 {
 			return "f32"
 		}
 	}
@@ -192,7 +192,7 @@ func (w *codedWeight) decode() (quant.Matrix, error) {
 		w.file.note("have groups that no integer format holds (act-order, or a size that is no multiple of 32): served as f32, exactly, in more memory", w.name)
 		return w.dense(scales, zeros), nil
 	}
-	if exact.groups > 1 && slices.ContainsFunc(scales, wideScale) {
+	if !w.oneScale && slices.ContainsFunc(scales, wideScale) {
 		w.file.note("have group scales of more bits than f16: integer products round these by at most 0.05 %", w.name)
 	}
 	read := w.parts.reader()

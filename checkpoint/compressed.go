@@ -160,7 +160,7 @@ func (w *packedWeight) findGroups(scheme *scheme) error {
 			return fmt.Errorf("groups of %d do not divide %d columns", scheme.group, w.cols)
 		}
 	}
-	w.groups, w.grouped = want, scheme.group > 0
+	w.groups, w.oneScale = want, scheme.group == 0
 	switch {
 	case slices.Equal(shape, []int{w.rows, want}):
 	case want == 1 && slices.Equal(shape, []int{w.rows}):

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/bits"
 	"path/filepath"
@@ -11,16 +12,17 @@ import (
 )
 
 // gguf is an open GGUF file, version 2 or 3, little-endian
-// (layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+// (layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), or all the parts of a split one.
 type gguf struct {
-	path    string
-	mapping *mapping
-	meta    Metadata
-	names   []string
-	tensors map[string]*ggufTensor
+	path     string
+	mappings []*mapping // a part each
+	meta     Metadata
+	names    []string
+	tensors  map[string]*ggufTensor
 }
 
 type ggufTensor struct {
+	path   string
 	kind   ggmlType
 	shape  []int // outermost first; the file has it the other way round
 	offset uint64
@@ -32,17 +34,38 @@ type ggufTensor struct {
 const minTensorInfo = 8 + 1 + 4 + 4 + 8
 
 func openGGUF(m *mapping, path string) (File, error) {
-	g := &gguf{path: path, mapping: m}
+	g, err := parseGGUF(m, path)
+	if err != nil {
+		return nil, err
+	}
+	if parts, ok := g.meta.Int(splitCount); ok && parts > 1 {
+		err = g.join(parts)
+	}
+	if err != nil {
+		for _, part := range g.mappings[1:] { // the caller closes the first
+			part.Close()
+		}
+		return nil, err
+	}
+	for _, key := range []string{splitNo, splitCount, splitTensors} { // of a file, not of the model
+		delete(g.meta, key)
+	}
+	return g, nil
+}
+
+// parseGGUF reads one file's header and places its tensors.
+func parseGGUF(m *mapping, path string) (*gguf, error) {
+	g := &gguf{path: path, mappings: []*mapping{m}}
 	r := &ggufReader{data: m.data, pos: len("GGUF")}
+	if string(m.data[:min(4, len(m.data))]) != "GGUF" {
+		return nil, fault(path, "", "it does not begin with GGUF")
+	}
 	pairs, count := r.ggufCounts()
 	if r.err != nil {
 		return nil, fault(path, "", "%w", r.err)
 	}
 	if err := g.readPairs(r, pairs); err != nil {
 		return nil, err
-	}
-	if parts, ok := g.meta.Int("split.count"); ok && parts > 1 {
-		return nil, fault(path, "", "one of %d parts of a split model; join them first (llama-gguf-split --merge)", parts)
 	}
 	align, err := alignment(g.meta)
 	if err != nil {
@@ -51,10 +74,7 @@ func openGGUF(m *mapping, path string) (File, error) {
 	if err := g.readTensors(r, count); err != nil {
 		return nil, err
 	}
-	if err := g.place(uint64(r.pos), align); err != nil {
-		return nil, err
-	}
-	return g, nil
+	return g, g.place(uint64(r.pos), align)
 }
 
 // ggufCounts reads the fixed part of the header.
@@ -122,6 +142,7 @@ func (g *gguf) readTensors(r *ggufReader, n uint64) error {
 		if r.err != nil {
 			return fault(g.path, name, "%w", r.err)
 		}
+		t.path = g.path
 		g.tensors[name] = t
 		g.names = append(g.names, name)
 	}
@@ -158,7 +179,7 @@ func (r *ggufReader) tensor() *ggufTensor {
 // or over another.
 func (g *gguf) place(end, align uint64) error {
 	start := (end + align - 1) &^ (align - 1)
-	body := g.mapping.data
+	body := g.mappings[0].data
 	if start > uint64(len(body)) {
 		start = uint64(len(body))
 	}
@@ -188,8 +209,20 @@ func (g *gguf) place(end, align uint64) error {
 func (g *gguf) Kind() string    { return "gguf" }
 func (g *gguf) Names() []string { return slices.Clone(g.names) }
 func (g *gguf) Config() Config  { return Config{GGUF: g.meta, Dir: filepath.Dir(g.path)} }
-func (g *gguf) Release()        { g.mapping.Release() }
-func (g *gguf) Close() error    { return g.mapping.Close() }
+
+func (g *gguf) Release() {
+	for _, m := range g.mappings {
+		m.Release()
+	}
+}
+
+func (g *gguf) Close() error {
+	var errs []error
+	for _, m := range g.mappings {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
 
 func (g *gguf) Info(name string) (Info, bool) {
 	t := g.tensors[name]
@@ -206,7 +239,7 @@ func (g *gguf) Matrix(name string) (quant.Matrix, error) {
 	}
 	m, err := matrixOf(t.kind.name, t.shape, t.data)
 	if err != nil {
-		return nil, &Error{Path: g.path, Tensor: name, Err: err}
+		return nil, &Error{Path: t.path, Tensor: name, Err: err}
 	}
 	return m, nil
 }
@@ -218,7 +251,7 @@ func (g *gguf) Vector(name string) ([]float32, error) {
 	}
 	v, err := vectorOf(t.kind.name, t.shape, t.data)
 	if err != nil {
-		return nil, &Error{Path: g.path, Tensor: name, Err: err}
+		return nil, &Error{Path: t.path, Tensor: name, Err: err}
 	}
 	return v, nil
 }

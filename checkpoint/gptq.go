@@ -171,6 +171,7 @@ func (w *columnWeight) checkCodes(cols, bits, along int) error {
 
 // checkGroups compares the number of scales with the group size; a layer with settings of its own may have another one.
 func (w *columnWeight) checkGroups(group int, free bool) error {
+	w.oneScale = group == 0
 	if group == 0 || group > w.cols {
 		group = w.cols
 	}

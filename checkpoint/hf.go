@@ -52,20 +52,21 @@ func openLone(m *mapping, path string) (File, error) {
 	return t, t.index()
 }
 
-// loneGGUF is the GGUF file of a directory that holds one and no config.json, "" otherwise: a model that the store keeps as
-// it came.
+// loneGGUF is the GGUF file of a directory that holds one (or the parts of one) and no config.json, "" otherwise: a model
+// that the store keeps as it came.
 func loneGGUF(dir string) string {
 	if _, err := os.Lstat(filepath.Join(dir, configName)); err == nil {
 		return ""
 	}
 	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.gguf"))
-	if err != nil || len(files) != 1 {
+	if err != nil {
 		return ""
 	}
-	if info, err := os.Stat(files[0]); err != nil || !info.Mode().IsRegular() {
+	file := wholeGGUF(files)
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
-	return files[0]
+	return file
 }
 
 // openDir opens a Hugging Face directory: config.json, and model.safetensors or the shards of its index. A

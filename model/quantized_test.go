@@ -11,7 +11,7 @@ var quantizedFormats = map[string][2]string{
 	"gptq-4-g32":          {"int4-g32", "int4-g32"},
 	"gptq-4-g32-asym-v2":  {"int4-g32-asym", "int4-g32-asym"},
 	"gptq-4-g32-act":      {"f32", "f32"},
-	"gptq-4-g64-asym-old": {"int4-row-asym", "f32"}, // 64 columns make one group, 96 a group and a half
+	"gptq-4-g64-asym-old": {"int4-g64-asym", "f32"}, // 96 columns are a group and a half
 	"gptq-4-g16":          {"f32", "f32"},
 	"gptq-8-row-asym":     {"int8-row-asym", "int8-row-asym"},
 	"gptq-3-g32":          {"int4-g32-asym", "int4-g32-asym"},
