@@ -36,7 +36,7 @@ func designBERT(c *Config) (*Design, error) {
 
 	b := nn.NewBuilder()
 	x := b.Embed("embeddings.word_embeddings.weight", vocab, width)
-	x = b.Add(x, b.EmbedFirst("embeddings.token_type_embeddings.weight", types, width))
+	x = b.Add(x, b.EmbedType("embeddings.token_type_embeddings.weight", types, width))
 	x = b.Add(x, b.EmbedPosition("embeddings.position_embeddings.weight", positions, width, 0))
 	x = b.LayerNorm(x, "embeddings.LayerNorm", eps)
 	for i := range blocks {
@@ -47,6 +47,6 @@ func designBERT(c *Config) (*Design, error) {
 			x = b.LayerNorm(b.Add(x, y), "output.LayerNorm", eps)
 		})
 	}
-	b.MeanPool(x, normalize)
+	b.Pool(x, nn.Pool{Normalize: normalize})
 	return &Design{Program: b.Program(), Context: positions, Prefixes: []string{"bert."}, Unused: []string{"position_ids", "pooler.dense.", "cls."}}, nil
 }

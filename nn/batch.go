@@ -17,7 +17,16 @@ type Seq struct {
 type Batch struct {
 	Tokens []int32
 	Seqs   []Seq
+	// Types is the token type of each row, for encoders that read two texts at once; nil: all 0.
+	Types []int32
 	// Stop, if set, is asked before each op; its error ends Forward, and there are no hidden states to read then. For long
 	// batches that somebody may give up.
 	Stop func() error
+}
+
+func (b *Batch) typeOf(row int) int {
+	if b.Types == nil {
+		return 0
+	}
+	return int(b.Types[row])
 }

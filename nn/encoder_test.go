@@ -20,7 +20,7 @@ func tinyBERT() *Program {
 	attention := Attention{Q: "query", K: "key", V: "value", O: "output", QKVBias: true, OBias: true, Heads: heads, KVHeads: heads, Size: size}
 	b := NewBuilder()
 	x := b.Embed("word.weight", tinyVocab, tinyWidth)
-	x = b.Add(x, b.EmbedFirst("type.weight", 2, tinyWidth))
+	x = b.Add(x, b.EmbedType("type.weight", 2, tinyWidth))
 	x = b.Add(x, b.EmbedPosition("position.weight", tinyPositions, tinyWidth, 0))
 	x = b.LayerNorm(x, "norm", 1e-5)
 	for i := range 2 {
@@ -30,7 +30,7 @@ func tinyBERT() *Program {
 			x = b.LayerNorm(b.Add(x, b.RowLinear(b.GELU(h[0]), "down.weight", "down.bias", tinyWidth)), "output.norm", 1e-5)
 		})
 	}
-	b.MeanPool(x, true)
+	b.Pool(x, Pool{Normalize: true})
 	return b.Program()
 }
 

@@ -42,6 +42,7 @@ type Exec struct {
 
 	ops    []bound
 	head   *boundHead
+	pool   *boundPool
 	store  kvStore // paged cache, or the one-layer scratch of the batch's own rows
 	own    *kvF32
 	paged  kvStore
@@ -104,11 +105,13 @@ func (x *Exec) bindAll() error {
 		return err
 	}
 	defer x.converted.forget()
-	if x.p.Head == nil {
-		return nil
+	var err error
+	if x.p.Head != nil {
+		x.head, err = x.p.Head.bindHead(x)
 	}
-	head, err := x.p.Head.bindHead(x)
-	x.head = head
+	if x.p.Pool != nil && err == nil {
+		x.pool, err = x.p.Pool.bindPool(x)
+	}
 	return err
 }
 

@@ -96,6 +96,9 @@ func (x *Exec) check(b *Batch) error {
 	if err := x.checkTokens(b.Tokens); err != nil {
 		return err
 	}
+	if err := x.checkTypes(b); err != nil {
+		return err
+	}
 	at := 0
 	for i := range b.Seqs {
 		s := &b.Seqs[i]
@@ -121,6 +124,33 @@ func (x *Exec) checkTokens(tokens []int32) error {
 		}
 	}
 	return nil
+}
+
+// checkTypes: every row's token type must be a row of the table of types; a program without one knows type 0 alone.
+func (x *Exec) checkTypes(b *Batch) error {
+	if b.Types == nil {
+		return nil
+	}
+	if len(b.Types) != len(b.Tokens) {
+		return fmt.Errorf("nn: %d token types for %d tokens", len(b.Types), len(b.Tokens))
+	}
+	types := x.p.TokenTypes()
+	for i, t := range b.Types {
+		if t < 0 || int(t) >= types {
+			return fmt.Errorf("nn: token type %d at row %d, this model has %d", t, i, types)
+		}
+	}
+	return nil
+}
+
+// TokenTypes is the number of kinds of text that the program tells apart, at least 1.
+func (p *Program) TokenTypes() int {
+	for _, op := range p.Ops {
+		if l, ok := op.(*Lookup); ok && l.kind == byType {
+			return l.Rows
+		}
+	}
+	return 1
 }
 
 // inputVocab is the number of rows of the token embedding.

@@ -42,7 +42,7 @@ func (in *interpreter) hidden(b *Batch) [][]float64 {
 func (in *interpreter) row(op Op, r, pos int) {
 	switch op := op.(type) {
 	case *Lookup:
-		i := map[lookupKind]int{byToken: int(in.batch.Tokens[r]), byPosition: pos + op.Offset, byZero: 0}[op.kind]
+		i := map[lookupKind]int{byToken: int(in.batch.Tokens[r]), byPosition: pos + op.Offset, byType: in.batch.typeOf(r)}[op.kind]
 		in.values[op.out][r] = in.params[op.Name][i*op.Width : (i+1)*op.Width]
 	case *Norm:
 		in.values[op.out][r] = in.norm(op, in.values[op.in][r])

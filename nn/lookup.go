@@ -11,7 +11,7 @@ type lookupKind int
 const (
 	byToken lookupKind = iota
 	byPosition
-	byZero // always row 0: BERT's token type of a single text
+	byType // the segment of a text: BERT's token type
 )
 
 // Lookup reads one row of a table for each row of the batch: token, learned position and token-type embeddings.
@@ -34,9 +34,9 @@ func (b *Builder) EmbedPosition(name string, rows, width, offset int) Value {
 	return b.lookup(Lookup{Name: name, Rows: rows, Width: width, Offset: offset, kind: byPosition})
 }
 
-// EmbedFirst takes row 0 of a table [rows, width] for every row.
-func (b *Builder) EmbedFirst(name string, rows, width int) Value {
-	return b.lookup(Lookup{Name: name, Rows: rows, Width: width, kind: byZero})
+// EmbedType looks up the token type's row in a table [rows, width]: row 0 where the batch has no types.
+func (b *Builder) EmbedType(name string, rows, width int) Value {
+	return b.lookup(Lookup{Name: name, Rows: rows, Width: width, kind: byType})
 }
 
 func (b *Builder) lookup(l Lookup) Value {
@@ -68,6 +68,8 @@ func (b *boundLookup) index(row int) int {
 		return int(b.x.batch.Tokens[row])
 	case byPosition:
 		return b.x.rowPos[row] + b.Offset
+	case byType:
+		return b.x.batch.typeOf(row)
 	}
 	return 0
 }

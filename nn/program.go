@@ -90,10 +90,14 @@ func (p *Program) Width(v Value) int { return p.values[v].width }
 // Params lists every parameter of the program once, in order of first use.
 func (p *Program) Params() []Param {
 	all := paramsOf(p.Ops)
-	if p.Head == nil {
-		return all
+	var ends []Param
+	if p.Head != nil {
+		ends = p.Head.Params()
 	}
-	for _, q := range p.Head.Params() {
+	if p.Pool != nil {
+		ends = append(ends, p.Pool.Params()...)
+	}
+	for _, q := range ends {
 		if !slices.ContainsFunc(all, func(a Param) bool { return a.Name == q.Name }) {
 			all = append(all, q)
 		}
