@@ -4,6 +4,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -12,11 +13,21 @@ import (
 
 // Arch is one architecture.
 type Arch struct {
-	Name string   // as GGUF's general.architecture has it
-	Type string   // Hugging Face's model_type, where it is another name
+	Name string   // Hugging Face's model_type
+	GGUF string   // general.architecture, where it is another name
 	HF   []string // class names in config.json's "architectures"
-	// Design reads the config and builds the program.
-	Design func(c *Config) (*Design, error)
+	// Claims tells, of GGUF files whose name several architectures share, whether this is its own; nil takes the rest.
+	Claims func(c *Config) bool
+	// Design reads the config and builds the program. A decoder of Llama's line gives decoder instead.
+	Design  func(c *Config) (*Design, error)
+	decoder func(c *Config) *decoder
+}
+
+func (a Arch) gguf() string {
+	if a.GGUF != "" {
+		return a.GGUF
+	}
+	return a.Name
 }
 
 // Design is what an architecture makes of a config.
@@ -27,13 +38,15 @@ type Design struct {
 	// HF and GGUF say where the two kinds of file keep the weights. In a Hugging Face file a weight without a row stands
 	// under its canonical name; without GGUF the model has no GGUF form.
 	HF, GGUF Layout
-	// Prefixes are tried before a canonical name in Hugging Face files.
+	// Prefixes are tried before a canonical name in Hugging Face files. Base is a prefix of canonical names that files of
+	// the bare model lack.
 	Prefixes []string
+	Base     string
 	// Unused are parts of names of tensors that change nothing here; any other tensor without a use is refused.
 	Unused []string
 
-	arch     Arch
-	settings []setting
+	arch   Arch
+	config *Config
 }
 
 var archs = map[string]Arch{}
@@ -41,6 +54,9 @@ var archs = map[string]Arch{}
 func register(a Arch) {
 	if _, twice := archs[a.Name]; twice {
 		panic("model: architecture " + a.Name + " is registered twice")
+	}
+	if a.decoder != nil {
+		a.Design = func(c *Config) (*Design, error) { return a.decoder(c).design() }
 	}
 	archs[a.Name] = a
 }
@@ -58,27 +74,43 @@ func Archs() []string {
 // archOf finds the architecture that a file names.
 func archOf(c *Config) (Arch, error) {
 	name := c.arch()
-	if a, ok := archs[name]; ok {
-		return a, nil
+	var found *Arch
+	for _, key := range Archs() {
+		a := archs[key]
+		if !c.names(a, name) {
+			continue
+		}
+		if a.Claims == nil && found == nil || a.Claims != nil && c.raw.GGUF != nil && a.Claims(c) {
+			found = &a
+		}
 	}
-	return Arch{}, unserved("architecture %.80q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
+	if found == nil {
+		return Arch{}, unserved("architecture %.80q is not served; Hone runs %s", name, strings.Join(Archs(), ", "))
+	}
+	return *found, nil
 }
 
-// arch is the model type that the file gives itself.
+// names tells whether a file's name of its architecture is one of a's.
+func (c *Config) names(a Arch, name string) bool {
+	switch {
+	case c.raw.GGUF != nil:
+		return name == a.gguf()
+	case c.raw.HF["architectures"] == nil:
+		return name == a.Name
+	}
+	return slices.Contains(a.HF, name)
+}
+
+// arch is what the file calls its architecture: GGUF's word, or Hugging Face's class, or its model type where no class is
+// named.
 func (c *Config) arch() string {
 	if c.raw.GGUF != nil {
 		name, _ := c.raw.GGUF.String("general.architecture")
 		return name
 	}
-	if class, ok := c.raw.HF["architectures"].([]any); ok && len(class) > 0 {
-		for _, a := range archs {
-			for _, hf := range a.HF {
-				if hf == class[0] {
-					return a.Name
-				}
-			}
-		}
-		return fmt.Sprint(class[0])
+	classes, ok := c.raw.HF["architectures"].([]any)
+	if ok && len(classes) > 0 {
+		return fmt.Sprint(classes[0])
 	}
 	name, _ := c.raw.HF["model_type"].(string)
 	return name

@@ -16,7 +16,12 @@ type Config struct {
 	raw      checkpoint.Config
 	file     checkpoint.File
 	settings []setting
-	Err      error
+
+	used       []string // tensors that were read with the config
+	extras     []Stored // tensors of a GGUF file that are no weights
+	unwritable string   // why it cannot be written as GGUF
+
+	Err error
 }
 
 // UnservedError is the error of a file that is whole, but asks for what Hone does not run.
@@ -56,6 +61,57 @@ func (c *Config) Int(hf, gguf string) int {
 	return n
 }
 
+// Ints reads a whole number for each of n blocks: one that all share, or a list. Without either the default holds; 0 is no
+// default.
+func (c *Config) Ints(hf, gguf string, n, otherwise int) []int {
+	out := make([]int, n)
+	var list []int
+	ok := false
+	switch v := c.value(hf, gguf).(type) {
+	case []any:
+		list, ok = wholes(v)
+	case nil:
+	default:
+		if c.raw.GGUF != nil {
+			list, ok = c.raw.GGUF.Ints(c.ggufKey(gguf))
+		}
+	}
+	if !ok {
+		one := c.IntOr(hf, gguf, otherwise)
+		if one == 0 {
+			one = c.Int(hf, gguf)
+		}
+		for i := range out {
+			out[i] = one
+		}
+		return out
+	}
+	if len(list) != n {
+		c.fail("%s has %d values, the model has %d blocks", c.key(hf, gguf), len(list), n)
+		return out
+	}
+	for i, v := range list {
+		if v < 1 || v > maxSize {
+			c.fail("%s of block %d is %d; it must be from 1 to %d", c.key(hf, gguf), i, v, maxSize)
+		}
+	}
+	c.note(hf, gguf, list)
+	return list
+}
+
+// wholes takes a JSON list of whole numbers.
+func wholes(v []any) ([]int, bool) {
+	out := make([]int, len(v))
+	for i, x := range v {
+		f, ok := number(x)
+		if !ok || f != math.Trunc(f) || math.Abs(f) > maxSize {
+			return nil, false
+		}
+		out[i] = int(f)
+	}
+	return out, true
+}
+
 // IntOr is Int with a default.
 func (c *Config) IntOr(hf, gguf string, otherwise int) int {
 	n, ok := c.int(hf, gguf)
@@ -80,10 +136,44 @@ func (c *Config) Float(hf, gguf string, otherwise float64) float64 {
 	f, ok := c.float(hf, gguf)
 	if !ok {
 		f = otherwise
+	} else {
+		f = c.positive(c.key(hf, gguf), f)
 	}
-	f = c.positive(c.key(hf, gguf), f)
 	c.note(hf, gguf, f)
 	return f
+}
+
+// Optional reads a positive number whose null, or in GGUF 0, switches something off: then it is 0. Where nothing is said the
+// default holds.
+func (c *Config) Optional(hf, gguf string, otherwise float64) float64 {
+	if v, said := c.raw.HF[hf]; said && v == nil {
+		c.note(hf, gguf, nil)
+		return 0
+	}
+	f, ok := c.float(hf, gguf)
+	switch {
+	case !ok:
+		f = otherwise
+	case f != 0 || c.raw.GGUF == nil:
+		f = c.positive(c.key(hf, gguf), f)
+	}
+	if c.note(hf, gguf, f); f == 0 {
+		c.note(hf, gguf, nil)
+	}
+	return f
+}
+
+// Window reads the size of a sliding window, 0 for none.
+func (c *Config) Window(otherwise int) int {
+	f := c.Optional("sliding_window", "attention.sliding_window", float64(otherwise))
+	if f != math.Trunc(f) || f > maxSize {
+		c.fail("%s is %v; it must be a whole number up to %d", c.key("sliding_window", "attention.sliding_window"), f, maxSize)
+		return 0
+	}
+	if f > 0 {
+		c.note("sliding_window", "attention.sliding_window", int(f))
+	}
+	return int(f)
 }
 
 // positive refuses what is not a positive number of a size that 32-bit floats hold.
@@ -160,23 +250,52 @@ func brief(v any) string {
 }
 
 // Flag reads a boolean of a Hugging Face config, false when absent.
-func (c *Config) Flag(hf string) bool {
-	v := c.raw.HF[hf]
+func (c *Config) Flag(hf string) bool { return c.FlagOr(hf, "", false) }
+
+// FlagOr reads a boolean, with a default.
+func (c *Config) FlagOr(hf, gguf string, otherwise bool) bool {
+	v := c.value(hf, gguf)
 	b, ok := v.(bool)
-	if v != nil && !ok {
-		c.fail("%s is %s; it must be true or false", hf, brief(v))
+	switch {
+	case v == nil:
+		b = otherwise
+	case !ok:
+		c.fail("%s is %s; it must be true or false", c.key(hf, gguf), brief(v))
 	}
-	c.note(hf, "", b)
+	c.note(hf, gguf, b)
 	return b
 }
 
-// Has tells whether the model has an optional weight: a flag of a Hugging Face config; a GGUF file has the tensor or not.
-func (c *Config) Has(hf, tensor string) bool {
+// Has tells whether the model has an optional weight: a flag of a Hugging Face config, with a default; a GGUF file has the
+// tensor or not.
+func (c *Config) Has(hf, tensor string, otherwise bool) bool {
 	if c.raw.GGUF == nil {
-		return c.Flag(hf)
+		return c.FlagOr(hf, "", otherwise)
 	}
 	c.note(hf, "", c.holds(tensor))
 	return c.holds(tensor)
+}
+
+// Activation reads the name of a plain MLP's activation.
+func (c *Config) Activation(hf, otherwise string) func(b *nn.Builder, x nn.Value) nn.Value {
+	name := otherwise
+	if v := c.value(hf, "hidden_activation"); v != nil {
+		name = fmt.Sprint(v)
+	}
+	c.note(hf, "", name)
+	if name != otherwise {
+		c.note("", "hidden_activation", name)
+	}
+	switch name {
+	case "gelu":
+		return (*nn.Builder).GELU
+	case "gelu_new", "gelu_fast", "gelu_pytorch_tanh":
+		return (*nn.Builder).GELUTanh
+	case "relu":
+		return (*nn.Builder).ReLU
+	}
+	c.refuse(c.key(hf, "hidden_activation"), name)
+	return nil
 }
 
 // Refuse fails when a Hugging Face setting is present and not one of the allowed values: what Hone would ignore it
@@ -291,7 +410,6 @@ func (c *Config) HeadSize(hf, gguf string, width, heads int) int {
 
 // CheckHeads refuses attention that no program can be built of.
 func (c *Config) CheckHeads(a nn.Attention) {
-	const maxHead = 4096 // bounds the tables of rotary frequencies
 	switch {
 	case c.Err != nil:
 	case a.Heads%a.KVHeads != 0:
@@ -300,3 +418,6 @@ func (c *Config) CheckHeads(a nn.Attention) {
 		c.fail("%d attention heads of size %d are too large; a head may have %d features", a.Heads, a.Size, maxHead)
 	}
 }
+
+// maxHead is the most features of a head: it bounds the tables of rotary frequencies.
+const maxHead = 4096

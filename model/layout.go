@@ -212,6 +212,8 @@ type Stored struct {
 	Name  string
 	Shape []int // row-major, outermost first
 	Parts []Part
+
+	values []float32 // instead of parts: a table of the config
 }
 
 // Part is a canonical weight and its place in a stored tensor.
@@ -284,6 +286,9 @@ func (s Stored) order() []int {
 
 // Vector gives the values of a stored vector, or of vectors that share a tensor.
 func (s Stored) Vector(src nn.Source) ([]float32, error) {
+	if s.values != nil {
+		return s.values, nil
+	}
 	var all []float32
 	for _, p := range s.Parts {
 		v, err := src.Vector(p.Param.Name)

@@ -50,7 +50,7 @@ func fromFile(path string, file checkpoint.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	design.arch, design.settings = arch, c.settings
+	design.arch, design.config = arch, c
 	m := &Model{Path: path, Arch: arch.Name, Design: design, File: file, config: c}
 	return m, m.checkNames()
 }
@@ -67,7 +67,7 @@ func FromConfig(hf map[string]any) (*Design, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.arch, d.settings = arch, c.settings
+	d.arch, d.config = arch, c
 	return d, nil
 }
 

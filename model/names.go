@@ -31,6 +31,9 @@ func (m *Model) checkNames() error {
 		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
 	}
 	used := map[string]bool{}
+	for _, name := range m.config.used {
+		used[name] = true
+	}
 	for _, s := range gather(parts) {
 		used[s.Name] = true
 		info, _ := m.File.Info(s.Name)
@@ -84,13 +87,17 @@ func (m *Model) place(p nn.Param) (Place, bool) {
 		return place, ok && m.config.holds(place.Tensor)
 	}
 	for _, prefix := range append([]string{""}, m.Design.Prefixes...) {
-		place, ok := m.Design.HF.place(p)
-		if place.Tensor = prefix + place.Tensor; ok && m.config.holds(place.Tensor) {
-			return place, true
-		}
-		if place = canonical(p); m.config.holds(prefix + place.Tensor) {
-			place.Tensor = prefix + place.Tensor
-			return place, true
+		for _, base := range []string{"", m.Design.Base} {
+			try := func(place Place, ok bool) (Place, bool) {
+				place.Tensor = prefix + strings.TrimPrefix(place.Tensor, base)
+				return place, ok && m.config.holds(place.Tensor)
+			}
+			if place, ok := try(m.Design.HF.place(p)); ok {
+				return place, true
+			}
+			if place, ok := try(canonical(p), true); ok {
+				return place, true
+			}
 		}
 	}
 	return Place{}, false
@@ -139,15 +146,18 @@ func (d *Design) HFTensors() []Stored {
 	return gather(parts)
 }
 
-// GGUFTensors lists the tensors of a GGUF file of the model; an error names a weight for which GGUF has no name.
+// GGUFTensors lists the tensors of a GGUF file of the model; an error tells what GGUF has no word for.
 func (d *Design) GGUFTensors() ([]Stored, error) {
+	if d.config.unwritable != "" {
+		return nil, fmt.Errorf("a GGUF file cannot hold this model: %s", d.config.unwritable)
+	}
 	var parts []Part
 	for _, p := range d.Program.Params() {
 		place, ok := d.GGUF.place(p)
 		if !ok {
-			return nil, fmt.Errorf("GGUF files of %s models have no name for %s", d.arch.Name, p.Name)
+			return nil, fmt.Errorf("a GGUF file cannot hold this model: there is no name in it for %s of a %s model", p.Name, d.arch.Name)
 		}
 		parts = append(parts, Part{p, place})
 	}
-	return gather(parts), nil
+	return slices.Concat(d.config.extras, gather(parts)), nil
 }

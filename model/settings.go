@@ -5,12 +5,15 @@ import "hone/checkpoint"
 // setting is one thing that was read of a config, under the names that the two kinds of file have for it ("": none).
 type setting struct {
 	hf, gguf string
-	value    any // bool, int, float64, string, or a slice of them
+	value    any // bool, int, float64, string, a slice or map of them, or nil: switched off
 }
 
 // note keeps what was read, or decided where nothing was said: the same config can then be written in either kind's words.
 // A later value of the same name takes the place of an earlier one.
 func (c *Config) note(hf, gguf string, value any) {
+	if hf == "" && gguf == "" {
+		return
+	}
 	for i, s := range c.settings {
 		if s.hf == hf && s.gguf == gguf {
 			c.settings[i].value = value
@@ -20,14 +23,39 @@ func (c *Config) note(hf, gguf string, value any) {
 	c.settings = append(c.settings, setting{hf, gguf, value})
 }
 
+// noted is what was kept under a Hugging Face name.
+func (c *Config) noted(hf string) any {
+	for _, s := range c.settings {
+		if s.hf == hf {
+			return s.value
+		}
+	}
+	return nil
+}
+
+// use notes that a tensor of the file was read with the config.
+func (c *Config) use(tensor string) { c.used = append(c.used, tensor) }
+
+// extra is a tensor of a GGUF file that is no weight: a table of the config.
+func (c *Config) extra(tensor string, values []float64) {
+	v := make([]float32, len(values))
+	for i, f := range values {
+		v[i] = float32(f)
+	}
+	c.extras = append(c.extras, Stored{Name: tensor, Shape: []int{len(v)}, values: v})
+}
+
+// noGGUF tells why a model cannot be written as GGUF: the format has no word for something. The first reason is kept.
+func (c *Config) noGGUF(why string) {
+	if c.unwritable == "" {
+		c.unwritable = why
+	}
+}
+
 // HFConfig is a config.json of the model, whatever kind of file it came from.
 func (d *Design) HFConfig() map[string]any {
-	kind := d.arch.Type
-	if kind == "" {
-		kind = d.arch.Name
-	}
-	out := map[string]any{"architectures": []any{d.arch.HF[0]}, "model_type": kind}
-	for _, s := range d.settings {
+	out := map[string]any{"architectures": []any{d.arch.HF[0]}, "model_type": d.arch.Name}
+	for _, s := range d.config.settings {
 		if s.hf != "" {
 			out[s.hf] = s.value
 		}
@@ -37,10 +65,11 @@ func (d *Design) HFConfig() map[string]any {
 
 // GGUFMeta is the metadata of a GGUF file of the model, without its tokenizer.
 func (d *Design) GGUFMeta() []checkpoint.GGUFValue {
-	out := []checkpoint.GGUFValue{{Key: "general.architecture", Value: d.arch.Name}}
-	for _, s := range d.settings {
-		if s.gguf != "" {
-			out = append(out, checkpoint.GGUFValue{Key: d.arch.Name + "." + s.gguf, Value: ggufValue(s.value)})
+	name := d.arch.gguf()
+	out := []checkpoint.GGUFValue{{Key: "general.architecture", Value: name}}
+	for _, s := range d.config.settings {
+		if s.gguf != "" && s.value != nil {
+			out = append(out, checkpoint.GGUFValue{Key: name + "." + s.gguf, Value: ggufValue(s.value)})
 		}
 	}
 	return out
