@@ -13,7 +13,7 @@ import (
 // Spec is one call of the benchmark: a model's path or a shape's name, the number formats, the work and the peers.
 type Spec struct {
 	Path, Shape string
-	Weights     string
+	Weights     model.Weights
 	KV          string
 	Threads     int
 	Work        Work
@@ -39,10 +39,6 @@ type Result struct {
 
 // Run loads the subject, measures the machine's limits and the work, then runs the peers alternately.
 func Run(ctx context.Context, spec Spec) (*Result, error) {
-	weights, err := model.ParseWeights(spec.Weights)
-	if err != nil {
-		return nil, err
-	}
 	design, source, done, err := open(spec)
 	if err != nil {
 		return nil, err
@@ -58,7 +54,7 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	defer pool.Close()
 	x, err := nn.New(design.Program, source, nn.Options{
 		MaxTokens: spec.Work.MaxTokens(), MaxContext: spec.Work.KVBlocks() * nn.BlockTokens,
-		KV: nn.KVConfig{Type: spec.KV, Blocks: spec.Work.KVBlocks()}, Pool: pool, Formats: weights.Formats(design.Tied), Stop: ctx.Err,
+		KV: nn.KVConfig{Type: spec.KV, Blocks: spec.Work.KVBlocks()}, Pool: pool, Formats: spec.Weights.Formats(design.Tied), Stop: ctx.Err,
 	})
 	if err != nil {
 		return nil, err
@@ -69,7 +65,7 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Model: spec.Path + spec.Shape, Weights: weights.String(), Threads: spec.Threads, Kernels: kernel.Active(),
+	r := &Result{Model: spec.Path + spec.Shape, Weights: spec.Weights.String(), Threads: spec.Threads, Kernels: kernel.Active(),
 		WeightBytes: subject.WeightBytes, Report: *report}
 	r.BitsPerWeight = 8 * float64(r.WeightBytes) / float64(design.Program.Cost(1, 1, 1).WeightFloats)
 	r.Comparisons, err = compare(ctx, spec, subject)

@@ -107,6 +107,7 @@ type codedWeight struct {
 	oneScale   bool // one scale a row by name, not by a group as wide as the row: products then round inputs otherwise
 	symmetric  bool
 	tokens     bool  // activations are int8 with one scale a token
+	wide       bool  // activations take 16 bits
 	order      []int // group of each column; nil when groups are runs of cols/groups columns
 	parts      codeParts
 	bytes      int64
@@ -150,8 +151,11 @@ func (w *codedWeight) format() string {
 	if group > 0 {
 		name = fmt.Sprintf("int%d-g%d", bits, group)
 	}
-	if !symmetric {
+	switch {
+	case !symmetric:
 		name += "-asym"
+	case w.wide && bits == 8:
+		name += wideInputs
 	}
 	return name
 }

@@ -33,6 +33,7 @@ type scheme struct {
 	strategy  string
 	group     int    // columns of one scale; 0: the whole row
 	tokens    bool   // activations are int8 with one scale a token
+	wide      bool   // activations take 16 bits
 	refused   error  // what of it cannot be served
 	note      string // what is served in another way than it asks for
 }
@@ -234,8 +235,12 @@ func (s *scheme) readActivations(group map[string]any) error {
 	}
 	in, _ := raw.(map[string]any)
 	bits, _ := jsonInt(in["num_bits"])
-	if kind := in["type"]; kind != "int" || bits != 8 {
-		return fmt.Errorf("input_activations of %d bits and type %.20q are not served; 8 bits and int are", bits, fmt.Sprint(kind))
+	if kind := in["type"]; kind != "int" || bits != 8 && bits != 16 {
+		return fmt.Errorf("input_activations of %d bits and type %.20q are not served; 8 and 16 bits and int are", bits, fmt.Sprint(kind))
+	}
+	if bits == 16 {
+		s.wide = s.bits == 8 && s.symmetric
+		return nil
 	}
 	s.tokens = in["strategy"] == "token" && in["symmetric"] == true && in["dynamic"] == true
 	if !s.tokens || s.bits != 8 || !s.symmetric || s.group > 0 {

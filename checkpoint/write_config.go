@@ -12,8 +12,12 @@ type schemeKey struct {
 	bits      int
 	group     int // 0: one scale a row
 	symmetric bool
-	tokens    bool
+	tokens    bool // int8 inputs, one scale a token
+	wide      bool // 16-bit inputs
 }
+
+// wideInputs ends the names of formats whose products take 16-bit inputs.
+const wideInputs = "-a16"
 
 // groupTable collects which layers are quantized how.
 type groupTable struct {
@@ -113,10 +117,13 @@ func (k schemeKey) describe(targets []string) map[string]any {
 	out := map[string]any{
 		"targets": targets, "weights": weights, "input_activations": nil, "output_activations": nil, "format": k.format(),
 	}
-	if k.tokens {
-		out["input_activations"] = map[string]any{
-			"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "group_size": nil, "dynamic": true,
-		}
+	inputs := map[string]any{"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "group_size": nil, "dynamic": true}
+	switch {
+	case k.tokens:
+		out["input_activations"] = inputs
+	case k.wide:
+		inputs["num_bits"] = 16
+		out["input_activations"] = inputs
 	}
 	return out
 }

@@ -96,7 +96,7 @@ func benchRows(tokens, cols int) []float32 {
 }
 
 func BenchmarkPrepare(b *testing.B) {
-	for _, e := range []Encoding{BF16, Int8Group32, Int8Group64, Int8Group128, Int8Token} {
+	for _, e := range []Encoding{BF16, Int8Group32, Int8Group64, Int8Group128, Int8Token, Int16Group32} {
 		b.Run(e.String(), func(b *testing.B) {
 			const tokens, cols = 64, 1536
 			in, x := NewInput(tokens, cols), benchRows(tokens, cols)

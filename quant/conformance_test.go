@@ -328,15 +328,25 @@ func readInput(in *Input, e Encoding, dst []float32, t int) {
 		copy(dst, in.x[t*in.ldx:])
 	case e == BF16:
 		kernel.BF16ToF32(dst, halves(in.rows(e, t))[:len(dst)])
+	case e.wide():
+		b := in.rows(e, t)[:e.stride(in.width)]
+		left := make([]float32, len(dst))
+		readCodes(dst, b[:len(b)/2], e.group(in.width))
+		readCodes(left, b[len(b)/2:], e.group(in.width))
+		kernel.Add(dst, dst, left)
 	default:
-		b, g := in.rows(e, t), e.group(in.width)
-		for at := 0; at < len(dst); at += g {
-			scale := floats(b[g+16 : g+20])[0]
-			for i := range min(g, len(dst)-at) {
-				dst[at+i] = scale * float32(int8(b[i]))
-			}
-			b = b[g+kernel.IntMeta:]
+		readCodes(dst, in.rows(e, t), e.group(in.width))
+	}
+}
+
+// readCodes decodes a row of int8 groups.
+func readCodes(dst []float32, b []byte, g int) {
+	for at := 0; at < len(dst); at += g {
+		scale := floats(b[g+16 : g+20])[0]
+		for i := range min(g, len(dst)-at) {
+			dst[at+i] = scale * float32(int8(b[i]))
 		}
+		b = b[g+kernel.IntMeta:]
 	}
 }
 

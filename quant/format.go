@@ -87,9 +87,18 @@ func nearest(name string, n int) []string {
 		names = append(names, k)
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(spelling.Distance(name, a)-spelling.Distance(name, b), strings.Compare(a, b))
+		return cmp.Or(apart(name, a)-apart(name, b), strings.Compare(a, b))
 	})
 	return names[:min(n, len(names))]
+}
+
+// apart is how unlike a format's name is to what was written: what both begin with counts more than what follows.
+func apart(written, name string) int {
+	same := 0
+	for same < min(len(written), len(name)) && written[same] == name[same] {
+		same++
+	}
+	return spelling.Distance(written, name) - 2*same
 }
 
 // Resolve finds the format that name stands for at this width. Where the group does not divide cols the next smaller one

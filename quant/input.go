@@ -10,7 +10,8 @@ import (
 // Encoding is the form in which a packed weight wants its activations.
 type Encoding uint8
 
-// The encodings. Int8 groups carry one f32 scale per so many columns, absmax/127, rounded to nearest even.
+// The encodings. Int8 groups carry one f32 scale per so many columns, absmax/127, rounded to nearest even; Int16 groups are
+// two rows of such groups, the second of what the first leaves over.
 const (
 	F32 Encoding = iota
 	BF16
@@ -18,16 +19,19 @@ const (
 	Int8Group64
 	Int8Group128
 	Int8Token // one scale per token
+	Int16Group32
+	Int16Group64
+	Int16Group128
 	encodings
 )
 
-var encodingNames = [encodings]string{"f32", "bf16", "int8-g32", "int8-g64", "int8-g128", "int8-token"}
+var encodingNames = [encodings]string{"f32", "bf16", "int8-g32", "int8-g64", "int8-g128", "int8-token", "int16-g32", "int16-g64", "int16-g128"}
 
 func (e Encoding) String() string { return encodingNames[e] }
 
 // group is the number of columns of one activation scale at this width.
 func (e Encoding) group(width int) int {
-	switch e {
+	switch e.narrow() {
 	case Int8Group32:
 		return 32
 	case Int8Group64:
@@ -47,7 +51,11 @@ func (e Encoding) stride(width int) int {
 		return 2 * ((width + 31) &^ 31)
 	}
 	g := e.group(width)
-	return kernel.IntRowBytes((width+g-1)/g*g, g)
+	n := kernel.IntRowBytes((width+g-1)/g*g, g)
+	if e.wide() {
+		n *= 2
+	}
+	return n
 }
 
 // encodeInline is the number of activations up to which Prepare does not call the pool.
@@ -128,11 +136,14 @@ func (in *Input) encode(e Encoding, from, to int) {
 	stride, group := e.stride(in.width), e.group(in.width)
 	for t := from; t < to; t++ {
 		row, dst := in.x[t*in.ldx:t*in.ldx+in.width], in.data[e][t*stride:(t+1)*stride]
-		if e == BF16 {
+		switch {
+		case e == BF16:
 			bits := halves(dst)
 			kernel.F32ToBF16(bits[:in.width], row)
 			clear(bits[in.width:])
-		} else {
+		case e.wide():
+			encodeWide(dst, row, group)
+		default:
 			kernel.IntQuantize(dst, row, group, e == Int8Token)
 		}
 	}

@@ -23,6 +23,7 @@ type intFormat struct {
 	asym        bool
 	search      bool // the scale is searched for the least squared error
 	token       bool // products take one activation scale per token
+	wide        bool // products take activations in 16 bits
 }
 
 func (f intFormat) Name() string {
@@ -39,6 +40,9 @@ func (f intFormat) Name() string {
 	if f.search {
 		name += "-mse"
 	}
+	if f.wide {
+		name += "-a16"
+	}
 	return name
 }
 
@@ -51,6 +55,9 @@ func (f intFormat) Describe() string {
 	}
 	if f.search {
 		text += ", scale searched for the least squared error"
+	}
+	if f.wide {
+		text += ", activations in 16 bits"
 	}
 	if f.token {
 		text += ", activations int8 with one scale a token"

@@ -13,6 +13,7 @@ type panelKind struct {
 	min         bool // f32 minima beside the scales
 	zero        bool // integer zero points
 	token       bool // activations with one scale per token
+	wide        bool // activations in 16 bits
 	out         float32
 }
 
@@ -44,7 +45,7 @@ type intPanels struct {
 	tiles []byte
 }
 
-func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *kernel.Pool) *intPanels {
+func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *kernel.Pool) tiled {
 	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
 	p.tiles = weightBytes(tileCount(rows) * p.TileBytes())
 	pool.Run(tileCount(rows), tileTask(func(tile int) {
@@ -58,6 +59,9 @@ func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *ke
 			p.put(p.tile(tile), row, r)
 		}
 	}))
+	if k.wide {
+		return widePanels{p}
+	}
 	return p
 }
 
@@ -166,7 +170,7 @@ func (p *intPanels) decodeTile(dst []float32, tile int) {
 
 func (m *intMatrix) panel() (panelKind, bool) {
 	f := m.format
-	return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token, out: m.out}, true
+	return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token, wide: f.wide, out: m.out}, true
 }
 
 func (m *intMatrix) panelRow(dst *panelRow, i int) {

@@ -68,16 +68,19 @@ type Result struct {
 	Seconds    float64  `json:"seconds"`
 }
 
-// DefaultCandidates are tried in this order. The head is 8-bit in all of them: it is a quarter of a small model.
+// DefaultCandidates are tried in this order. The head is 8-bit in all of them: it is a quarter of a small model. Where
+// 8-bit weights fit and activations in 8 bits do not, those in 16 may, for the head alone or for all.
 func DefaultCandidates() []string {
 	list := []string{"w8a8,head=int8-row", "int8-row,head=int8-row"}
-	for _, bits := range []string{"int8", "int4"} {
-		for _, group := range []string{"g128", "g64", "g32"} {
-			list = append(list, bits+"-"+group+",head=int8-g32")
-		}
+	groups := []string{"g128", "g64", "g32"}
+	for _, group := range groups {
+		list = append(list, "int8-"+group+",head=int8-g32")
 	}
-	for _, group := range []string{"g128", "g64", "g32"} {
-		list = append(list, "int4-"+group+"-asym,head=int8-g32")
+	list = append(list, "int8-g32,head=int8-g32-a16", "int8-g32-a16,head=int8-g32-a16")
+	for _, kind := range []string{"", "-asym"} {
+		for _, group := range groups {
+			list = append(list, "int4-"+group+kind+",head=int8-g32")
+		}
 	}
 	return append(list, "bf16")
 }

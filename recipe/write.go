@@ -85,7 +85,7 @@ func addFiles(files map[string][]byte, m *model.Model) error {
 		return nil
 	}
 	for _, name := range kept {
-		b, err := os.ReadFile(filepath.Join(m.Dir(), name))
+		b, err := readKept(filepath.Join(m.Dir(), name))
 		switch {
 		case err == nil:
 			files[name] = b
@@ -94,4 +94,20 @@ func addFiles(files map[string][]byte, m *model.Model) error {
 		}
 	}
 	return nil
+}
+
+// mostKept bounds the files that are taken over: the largest vocabularies have some tens of megabytes.
+const mostKept = 256 << 20
+
+func readKept(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > mostKept:
+		return nil, fmt.Errorf("%s has %d bytes; at most %d are taken over into a variant", path, info.Size(), mostKept)
+	}
+	return os.ReadFile(path)
 }

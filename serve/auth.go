@@ -84,10 +84,10 @@ func checkExposure(c *Config) error {
 		return nil
 	}
 	if len(c.APIKeys) == 0 {
-		return fmt.Errorf("serve: %s can be reached from other machines, so an API key is needed (or say insecure-http, or listen on 127.0.0.1)", c.Listen)
+		return fmt.Errorf("serve: %s can be reached from other machines, so it needs API keys (--api-key-file), or --insecure-http where everyone may use it; 127.0.0.1 needs neither", c.Listen)
 	}
 	if c.TLSCert == "" {
-		return fmt.Errorf("serve: %s can be reached from other machines, so a TLS certificate and key are needed, or keys and prompts travel in the clear (or say insecure-http)", c.Listen)
+		return fmt.Errorf("serve: %s can be reached from other machines, so it needs TLS (--tls-cert and --tls-key), or --insecure-http where keys and prompts may travel in the clear", c.Listen)
 	}
 	return nil
 }

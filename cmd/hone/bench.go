@@ -28,8 +28,7 @@ limit that each reaches. Without a model, --shape names one by its sizes and tak
 	threads := addThreads(cmd)
 	asJSON := addJSON(cmd)
 	f.StringVar(&spec.Shape, "shape", "", "measure random weights of this `SHAPE` instead of a model")
-	f.StringVar(&spec.Weights, "weights", "", "number formats, FORMAT[,head=FORMAT]; empty: as in the file")
-	f.StringVar(&spec.KV, "kv", "f32", "type of the KV cache: f32, bf16 or int8")
+	weights, kv := addWeights(cmd), addKV(cmd)
 	addCount(cmd, &spec.Work.Prefill, "prefill", 0, "tokens of the prompt")
 	addCount(cmd, &spec.Work.Decode, "decode", 0, "tokens generated one by one from an empty context")
 	addCount(cmd, &spec.Work.Batch, "batch", 0, "sequences decoded together")
@@ -40,7 +39,7 @@ limit that each reaches. Without a model, --shape names one by its sizes and tak
 	f.StringVar(&spec.Peer.Model, "peer-model", "", "the GGUF `FILE` that the peer runs; default: MODEL")
 	addCount(cmd, &spec.Pairs, "pairs", 1, "alternate runs with each peer")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		spec.Threads = *threads
+		spec.Threads, spec.Weights, spec.KV = *threads, weights.Weights, string(*kv)
 		if len(args) == 1 {
 			spec.Path = args[0]
 		}

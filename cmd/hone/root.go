@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,6 +97,14 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 		return usagef("unknown flag %s%s%s", name, didYouMean(name, names), hint)
 	}
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		cause := value.Unwrap()
+		if num := (*strconv.NumError)(nil); errors.As(cause, &num) {
+			cause = fmt.Errorf("want a number (%w)", num.Err)
+		}
+		return usagef("--%s %s: %v%s", value.GetFlag().Name, value.GetValue(), cause, hint)
+	}
 	return usagef("%v%s", err, hint)
 }
 
@@ -105,11 +114,10 @@ func takes(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		problem := "too few"
-		if len(args) > most {
-			problem = "too many"
+		if len(args) < least {
+			return usagef("`%s` needs %s; usage: hone %s", cmd.CommandPath(), strings.Fields(cmd.Use)[1+len(args)], cmd.Use)
 		}
-		return usagef("`%s` got %s words (%d); usage: hone %s (quote a text with spaces)", cmd.CommandPath(), problem, len(args), cmd.Use)
+		return usagef("`%s` got too many words (%d); usage: hone %s (quote a text with spaces)", cmd.CommandPath(), len(args), cmd.Use)
 	}
 }
 

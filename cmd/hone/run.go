@@ -62,6 +62,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if given && len(args) == 1 && strings.TrimSpace(prompt) == "" {
+		return usagef("no prompt: standard input holds no text; give PROMPT, pipe a text in, or chat in a terminal")
+	}
 	if !given && (f.raw || *f.json) {
 		return usagef("no prompt: --raw and --json need PROMPT or piped text; usage: hone %s", cmd.Use)
 	}

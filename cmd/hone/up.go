@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,11 @@ func (f *upFlags) run(cmd *cobra.Command, name string) error {
 	}
 	if name, err = fetched(cmd, name); err != nil {
 		return err
+	}
+	if f.data != "" {
+		if _, err := os.Stat(f.data); err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
 	}
 	outcome, err := f.find(cmd, name, budget)
 	if err != nil {
