@@ -22,7 +22,7 @@ import (
 type WriteSpec struct {
 	// Config becomes config.json. A quantization_config in it is replaced by one that fits Weights.
 	Config map[string]any
-	// Files are further files by name, such as tokenizer.json and tokenizer_config.json.
+	// Files are further files by name, such as tokenizer.json and 1_Pooling/config.json.
 	Files map[string][]byte
 	// Weights become model.safetensors, in this order.
 	Weights []Weight
@@ -61,10 +61,14 @@ func FillHF(dir string, spec WriteSpec) error {
 		return err
 	}
 	for _, name := range sortedFiles(spec.Files) {
-		if filepath.Base(name) != name || !filepath.IsLocal(name) || name == configName || strings.HasSuffix(name, ".safetensors") {
+		if filepath.Clean(name) != name || !filepath.IsLocal(name) || name == configName || strings.HasSuffix(name, ".safetensors") {
 			return fmt.Errorf("file %s cannot stand beside the weights", quoteName(name))
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), spec.Files[name], 0o666); err != nil {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, spec.Files[name], 0o666); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,8 @@ type Design struct {
 	// HF and GGUF say where the two kinds of file keep the weights. In a Hugging Face file a weight without a row stands
 	// under its canonical name; without GGUF the model has no GGUF form.
 	HF, GGUF Layout
+	// Classes are the labels of an encoder with a classification head; nil: there is none.
+	Classes *Classes
 	// Prefixes are tried before a canonical name in Hugging Face files. Base is a prefix of canonical names that files of
 	// the bare model lack.
 	Prefixes []string
@@ -80,7 +82,7 @@ func archOf(c *Config) (Arch, error) {
 		if !c.names(a, name) {
 			continue
 		}
-		if a.Claims == nil && found == nil || a.Claims != nil && c.raw.GGUF != nil && a.Claims(c) {
+		if c.raw.GGUF == nil || a.Claims == nil && found == nil || a.Claims != nil && a.Claims(c) {
 			found = &a
 		}
 	}

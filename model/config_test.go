@@ -22,7 +22,7 @@ func TestConfigs(t *testing.T) {
 		{"plain", nil, ""},
 		{"no architecture", m{"architectures": nil}, `architecture "" is not served`},
 		{"by model type", m{"architectures": nil, "model_type": "llama"}, ""},
-		{"unknown architecture", m{"architectures": []any{"FooForCausalLM"}}, `"FooForCausalLM" is not served; Hone runs bert, gemma2, `},
+		{"unknown architecture", m{"architectures": []any{"FooForCausalLM"}}, `"FooForCausalLM" is not served; Hone runs bert, distilbert, gemma2, `},
 		{"architecture of a wrong type", m{"architectures": []any{m{"a": 1}}}, "is not served"},
 		{"endless architecture", m{"architectures": []any{strings.Repeat("x", 1e6)}}, "is not served"},
 		{"no layers", m{"num_hidden_layers": nil}, "config has no num_hidden_layers"},
@@ -97,12 +97,12 @@ func TestBERTConfigs(t *testing.T) {
 		says   string
 	}{
 		{"plain", nil, ""},
-		{"no token types", m{"type_vocab_size": nil}, "config has no type_vocab_size"},
+		{"no token types", m{"type_vocab_size": nil}, ""},
 		{"heads", m{"num_attention_heads": 5}, "a hidden size of 12 is not shared evenly by 5"},
 		{"head of an odd size", m{}, ""},
 		{"decoder", m{"is_decoder": true}, "sets is_decoder to true"},
 		{"positions", m{"position_embedding_type": "relative_key"}, `position_embedding_type to "relative_key"`},
-		{"activation", m{"hidden_act": "gelu_new"}, `hidden_act to "gelu_new"`},
+		{"activation", m{"hidden_act": "silu"}, `hidden_act to "silu"`},
 		{"epsilon", m{"layer_norm_eps": -1e-12}, "layer_norm_eps is -1e-12"},
 	} {
 		_, err := FromConfig(with(bertConfig(), c.change))

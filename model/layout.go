@@ -20,6 +20,7 @@ type Place struct {
 	From, To   int
 	Order      []int
 	Plus       float32 // the stored values are larger by it
+	Without    int     // first rows of the weight that the file leaves out: such a place can be written only
 }
 
 // Layout says where one kind of file keeps the weights. A key is a canonical name with %d for every number, with its
@@ -34,6 +35,7 @@ type spot struct {
 	from, to   int // to 0: as many rows as the weight has
 	order      func(rows int) []int
 	plus       float32
+	without    int
 }
 
 // at: the tensor is the weight.
@@ -54,6 +56,12 @@ func (s spot) turned() spot {
 // more: the tensor holds the values plus n.
 func (s spot) more(n float32) spot {
 	s.plus = n
+	return s
+}
+
+// beyond: the tensor holds the weight from row n on.
+func (s spot) beyond(n int) spot {
+	s.without = n
 	return s
 }
 
@@ -108,7 +116,7 @@ func (l Layout) place(p nn.Param) (Place, bool) {
 		suffix = pattern[cut:]
 	}
 	n := height(p)
-	out := Place{Tensor: s.tensor + suffix, Transposed: s.transposed && !p.Vector, From: s.from, To: s.to, Plus: s.plus}
+	out := Place{Tensor: s.tensor + suffix, Transposed: s.transposed && !p.Vector, From: s.from, To: s.to, Plus: s.plus, Without: s.without}
 	if s.of > 0 {
 		out.Of, out.Index, numbers = s.of, numbers[len(numbers)-1], numbers[:len(numbers)-1]
 	}
@@ -245,7 +253,7 @@ func gather(parts []Part) []Stored {
 func (s Stored) each() int {
 	n := 0
 	for _, p := range s.Parts {
-		n += height(p.Param)
+		n += height(p.Param) - p.Place.Without
 	}
 	return n / max(s.Parts[0].Place.Of, 1)
 }
@@ -272,7 +280,7 @@ func (s Stored) order() []int {
 	each, at := s.each(), 0
 	order := make([]int, each*max(s.Parts[0].Place.Of, 1))
 	for _, p := range s.Parts {
-		for r := range height(p.Param) {
+		for r := range height(p.Param) - p.Place.Without {
 			to := r
 			if p.Place.Order != nil {
 				to = p.Place.Order[r]
@@ -315,7 +323,8 @@ func (s Stored) Matrix(src nn.Source) (quant.Matrix, error) {
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, m)
+		rows, _ := m.Dims()
+		parts = append(parts, m.RowSlice(p.Place.Without, rows))
 	}
 	all, order := quant.Concat(parts...), s.order()
 	for i, from := range order {

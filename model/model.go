@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"hone/checkpoint"
 	"hone/kernel"
@@ -91,45 +90,6 @@ func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) {
 		return tokenizer.FromGGUF(m.config.raw.GGUF)
 	}
 	return tokenizer.FromHF(m.config.raw.Dir)
-}
-
-// pooling reads a sentence-transformers directory's modules: only mean pooling is served; it tells whether vectors are
-// normalised. A directory without modules.json gets mean pooling and normalised vectors.
-func (c *Config) pooling() (normalize bool) {
-	var modules []struct{ Path, Type string }
-	if !c.readBeside("modules.json", &modules) {
-		return true
-	}
-	for _, module := range modules {
-		switch kind := module.Type[strings.LastIndexByte(module.Type, '.')+1:]; kind {
-		case "Transformer":
-		case "Normalize":
-			normalize = true
-		case "Pooling":
-			c.checkMeanPooling(module.Path)
-		default:
-			c.unserved("modules.json names a %.80q module, which Hone does not serve yet", kind)
-		}
-	}
-	return normalize
-}
-
-func (c *Config) checkMeanPooling(path string) {
-	if !filepath.IsLocal(path) {
-		c.fail("modules.json names the path %.80q outside of the model's directory", path)
-		return
-	}
-	var pooling map[string]any
-	file := filepath.Join(path, "config.json")
-	c.readBeside(file, &pooling)
-	for key, on := range pooling {
-		if on == true && strings.HasPrefix(key, "pooling_mode_") && key != "pooling_mode_mean_tokens" {
-			c.unserved("%s asks for %.80q; Hone serves mean pooling", file, key)
-		}
-	}
-	if mode := pooling["pooling_mode"]; mode != nil && mode != "mean" {
-		c.unserved("%s asks for %s pooling; Hone serves mean pooling", file, brief(mode))
-	}
 }
 
 // readBeside reads an optional JSON file of the model's directory; false when it is absent. One that cannot be read is a

@@ -42,9 +42,7 @@ func variant(ctx context.Context, m *model.Model, w model.Weights, extra map[str
 	if spec.Files == nil {
 		spec.Files = map[string][]byte{}
 	}
-	if p := m.Design.Program.Pool; p != nil && !p.Normalize {
-		return spec, fmt.Errorf("%s: its vectors are not normalised, which a saved variant cannot say yet", m.Path)
-	}
+	maps.Copy(spec.Files, m.Design.PoolingFiles())
 	if err := addFiles(spec.Files, m); err != nil {
 		return spec, err
 	}

@@ -128,13 +128,19 @@ func TestWriteStopped(t *testing.T) {
 	}
 }
 
-// TestPlainVectors: a directory cannot say yet that vectors are not normalised, so such an encoder is not saved.
-func TestPlainVectors(t *testing.T) {
+// TestPoolingIsKept: a saved encoder pools as its parent does.
+func TestPoolingIsKept(t *testing.T) {
 	m := open(t, testdata.Models(t, "all-minilm-l6-v2"))
-	m.Design.Program.Pool.Normalize = false
-	err := Write(t.Context(), filepath.Join(t.TempDir(), "x"), m, model.Weights{}, nil)
-	if err == nil || !strings.Contains(err.Error(), "not normalised") {
-		t.Error(err)
+	for _, want := range []nn.Pool{{Kind: nn.PoolFirst}, {Kind: nn.PoolMax, Normalize: true}, {Normalize: true}} {
+		pool := m.Design.Program.Pool
+		pool.Kind, pool.Normalize = want.Kind, want.Normalize
+		dir := filepath.Join(t.TempDir(), "x")
+		if err := Write(t.Context(), dir, m, model.Weights{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(t, dir).Design.Program.Pool; got.Kind != want.Kind || got.Normalize != want.Normalize {
+			t.Errorf("%+v was saved as %+v", want, got)
+		}
 	}
 }
 
