@@ -9,7 +9,8 @@ import (
 const IntTileRows = 32
 
 // IntMeta is the number of bytes that follow the int8 codes of an activation group: four int32 accumulator starts
-// (for weight offsets 8, 16, 128 and 0), the f32 scale, f32 scale*sum(codes), int32 sum(codes) and four zero bytes.
+// (for weight offsets 8, 16, 128 and 0), the f32 scale, f32 scale*sum(codes), int32 sum(codes), and the sums of the first and
+// the last halves of all 32 columns as two int16, which hold them where the group is one 32.
 const IntMeta = 32
 
 // intMagic as an int32 is the float 1.5*2^23. An accumulator that starts there holds, read as a float, intMagic+dot
@@ -22,94 +23,8 @@ const (
 	metaScale    = 16
 	metaScaleSum = 20
 	metaSum      = 24
+	metaHalves   = 28
 )
-
-// IntPanel describes the packed form of an integer-coded weight matrix: tiles of 32 rows that follow each other, each
-// tile a head and then one record per group of columns. A record is 32 f16 scales (unless PerRow), then minima, then codes:
-//
-//	8 bits: for every 4 columns 128 bytes; row r's 4 codes at byte 4r
-//	4 bits: for every 32 columns four times 128 bytes; in the j-th, byte 4r+b of row r holds columns 4j+b (low) and 16+4j+b (high)
-//
-// A weight is scale*(code-zero): zero is 8 or 128, or the row's or group's own when Zero is set, or scale*code+min with Min.
-type IntPanel struct {
-	Bits     int     // 4 or 8
-	Cols     int     // columns, padded to a multiple of Group
-	Group    int     // columns that share one activation scale (and one weight scale unless PerRow); a multiple of 32
-	PerRow   bool    // one f32 scale per row, in the tile's head
-	Zero     bool    // zero points in the head: 4 bits: a byte per row (PerRow) or per row and group; 8 bits: PerRow, negated, f32
-	Min      bool    // f16 (4 bits) or f32 (8 bits) minima in the record, after the scales
-	PerToken bool    // one activation scale per token, sums all in int32; PerRow, 8 bits, no zero points
-	Out      float32 // a last factor on every output of a group-scaled panel (a power of two)
-}
-
-// Groups is the number of records of a tile.
-func (p *IntPanel) Groups() int { return p.Cols / p.Group }
-
-// HeadBytes is the size of a tile's head, a multiple of 64: scales and zero points per row, or 4-bit zero points per group.
-func (p *IntPanel) HeadBytes() int {
-	n := 0
-	if p.PerRow {
-		n = 4 * IntTileRows
-	}
-	switch {
-	case p.Zero && p.PerRow:
-		n += 4 * IntTileRows // 8 bits: f32; 4 bits: bytes, the rest unused
-	case p.Zero && p.Bits == 4:
-		n += (p.Groups()*IntTileRows + 63) &^ 63
-	}
-	return n
-}
-
-// CodesAt is the offset of the codes in a record.
-func (p *IntPanel) CodesAt() int {
-	switch {
-	case p.PerRow:
-		return 0
-	case p.Min && p.Bits == 8:
-		return 6 * IntTileRows
-	case p.Min:
-		return 4 * IntTileRows
-	}
-	return 2 * IntTileRows
-}
-
-// RecordBytes is the size of one group's record.
-func (p *IntPanel) RecordBytes() int { return p.CodesAt() + p.Group*p.Bits/8*IntTileRows }
-
-// TileBytes is the size of one tile of 32 rows.
-func (p *IntPanel) TileBytes() int { return p.HeadBytes() + p.Groups()*p.RecordBytes() }
-
-// intSpill is the part of the scratch that holds the f32 sums of 12 tokens.
-const intSpill = 12 * 4 * IntTileRows
-
-// ScratchBytes is the size of the scratch that IntMul needs, for sums and for the unpacked records of a 4-bit tile.
-func (p *IntPanel) ScratchBytes() int {
-	if p.Bits == 8 {
-		return intSpill
-	}
-	u := p.unpacked()
-	return intSpill + u.Groups()*u.RecordBytes()
-}
-
-// unpacked is the 8-bit panel that a 4-bit tile becomes before it meets many tokens.
-func (p *IntPanel) unpacked() IntPanel {
-	u := *p
-	u.Bits, u.Zero = 8, false
-	return u
-}
-
-// startAt is the offset of the accumulator start in the activation's meta words: by the zero that the codes carry.
-func (p *IntPanel) startAt() int {
-	switch {
-	case p.Min || p.Bits == 8 && p.Zero:
-		return 12
-	case p.Bits == 8:
-		return 8
-	case p.Zero:
-		return 4
-	}
-	return 0
-}
 
 // IntRowBytes is the size of one token's activations: per group its codes and its meta words.
 func IntRowBytes(cols, group int) int { return cols / group * (group + IntMeta) }
@@ -143,14 +58,14 @@ func quantizeGroupGo(dst []byte, x []float32, group int, base int32) {
 	if !(big < tinyAbsMax) {
 		scale, inverse = big/127, 127/big
 	}
-	sum := int32(0)
+	var sums [2]int32
 	for i, v := range x {
 		q := roundInt8(v * inverse)
-		sum += int32(q)
+		sums[i/16&1] += int32(q)
 		dst[i] = byte(q)
 	}
 	clear(dst[len(x):group])
-	writeMeta(dst[group:], scale, sum, base)
+	writeMeta(dst[group:], scale, sums, base)
 }
 
 // roundInt8 rounds to nearest even and saturates; what is no number becomes -128, as the vector conversion has it.
@@ -164,8 +79,8 @@ func roundInt8(v float32) int8 {
 	return int8(int32(math.Float32bits(v+intMagicF)) - intMagic)
 }
 
-func writeMeta(m []byte, scale float32, sum, base int32) {
-	le := binary.LittleEndian
+func writeMeta(m []byte, scale float32, halves [2]int32, base int32) {
+	le, sum := binary.LittleEndian, halves[0]+halves[1]
 	le.PutUint32(m[0:], uint32(base-8*sum))
 	le.PutUint32(m[4:], uint32(base-16*sum))
 	le.PutUint32(m[8:], uint32(base-128*sum))
@@ -173,7 +88,8 @@ func writeMeta(m []byte, scale float32, sum, base int32) {
 	le.PutUint32(m[metaScale:], math.Float32bits(scale))
 	le.PutUint32(m[metaScaleSum:], math.Float32bits(scale*float32(sum)))
 	le.PutUint32(m[metaSum:], uint32(sum))
-	le.PutUint32(m[28:], 0)
+	le.PutUint16(m[metaHalves:], uint16(halves[0]))
+	le.PutUint16(m[metaHalves+2:], uint16(halves[1]))
 }
 
 // IntMul computes y[t*ldy+r] for m tokens and the 32 rows of one tile. x holds m rows of activations, xs bytes apart, as
@@ -193,7 +109,7 @@ func IntMul(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy 
 // intMulGo is the definition of IntMul.
 func intMulGo(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ldy int, scratch []byte) {
 	codes, u := tile[p.HeadBytes():], *p
-	if p.Bits == 4 {
+	if p.Bits < 8 {
 		u = p.unpacked()
 		codes = scratch[intSpill:]
 		intUnpackGo(p, codes, tile)
@@ -206,24 +122,23 @@ func intMulGo(p *IntPanel, m int, x []byte, xs int, tile []byte, y []float32, ld
 // intTokenGo is one token against one tile whose records are 8-bit; head is the original tile, for what its head holds.
 func intTokenGo(p, u *IntPanel, x, head, codes []byte, y *[IntTileRows]float32) {
 	var sum [IntTileRows]float32
-	start, base := p.startAt(), p.base()
-	for range u.Groups() {
-		meta := x[u.Group : u.Group+IntMeta]
-		var dot [IntTileRows]int32
-		for r := range dot {
-			dot[r] = int32(binary.LittleEndian.Uint32(meta[start:])) - base
+	var block []byte
+	for g := range u.Groups() {
+		if u.Factored && g%(IntBlock/u.Group) == 0 {
+			block, codes = codes, codes[u.BlockBytes():]
 		}
-		intDotGo(&dot, x[:u.Group], codes[u.CodesAt():])
+		for h := range u.halves() {
+			intPartGo(p, u, h, x, block, codes, &sum)
+		}
+		meta := x[u.Group:]
 		scale, scaleSum := float32At(meta, metaScale/4), float32At(meta, metaScaleSum/4)
 		for r := range sum {
-			v := float32(dot[r])
-			if !u.PerRow {
-				v *= halfAt(codes, r)
-			}
-			sum[r] = fma32(v, scale, sum[r])
 			switch {
+			case u.Min && u.Half:
+				m := int32(codes[64+r])*int16At(meta, metaHalves) + int32(codes[96+r])*int16At(meta, metaHalves+2)
+				sum[r] = fma32(halfAt(block, IntTileRows+r), float32(m)*scale, sum[r])
 			case u.Min:
-				sum[r] = fma32(float32At(codes, IntTileRows/2+r), scaleSum, sum[r])
+				sum[r] = fma32(u.minimum(block, codes, r), scaleSum, sum[r])
 			case p.PerRow && p.Zero && p.Bits == 8:
 				sum[r] = fma32(float32At(head, IntTileRows+r), scaleSum, sum[r])
 			}
@@ -237,6 +152,43 @@ func intTokenGo(p, u *IntPanel, x, head, codes []byte, y *[IntTileRows]float32) 
 	}
 }
 
+// intPartGo adds the columns of one group, or of half of it, that share a factor.
+func intPartGo(p, u *IntPanel, h int, x, block, record []byte, sum *[IntTileRows]float32) {
+	meta, width := x[u.Group:u.Group+IntMeta], u.Group/u.halves()
+	start := int32(binary.LittleEndian.Uint32(meta[p.startAt():])) - p.base()
+	if u.Half {
+		start = -int32(p.zero()) * int16At(meta, metaHalves+2*h)
+	}
+	var dot [IntTileRows]int32
+	for r := range dot {
+		dot[r] = start
+	}
+	intDotGo(&dot, x[h*width:(h+1)*width], record[u.CodesAt()+h*width*IntTileRows:])
+	for r := range sum {
+		v := float32(dot[r])
+		if !u.PerRow {
+			v *= u.scale(block, record, h, r)
+		}
+		sum[r] = fma32(v, float32At(meta, metaScale/4), sum[r])
+	}
+}
+
+// scale is row r's scale of a record, or of a half of it.
+func (p *IntPanel) scale(block, record []byte, h, r int) float32 {
+	if p.Factored {
+		return halfAt(block, r) * float32(int8(record[h*IntTileRows+r]))
+	}
+	return halfAt(record, r)
+}
+
+// minimum is row r's minimum of a record of 8-bit codes.
+func (p *IntPanel) minimum(block, record []byte, r int) float32 {
+	if p.Factored {
+		return halfAt(block, IntTileRows+r) * float32(record[IntTileRows+r])
+	}
+	return float32At(record, IntTileRows/2+r)
+}
+
 func intDotGo(dot *[IntTileRows]int32, x, codes []byte) {
 	for len(x) >= 4 {
 		a0, a1, a2, a3 := int32(int8(x[0])), int32(int8(x[1])), int32(int8(x[2])), int32(int8(x[3]))
@@ -248,51 +200,63 @@ func intDotGo(dot *[IntTileRows]int32, x, codes []byte) {
 	}
 }
 
-// intUnpackGo writes the records of a 4-bit tile as 8-bit records: codes apart, zero points folded in (code-zero+16).
+// intUnpackGo writes the records of a tile of fewer bits as 8-bit records: codes apart, zero points folded in (code-zero+16).
 func intUnpackGo(p *IntPanel, dst, tile []byte) {
 	u := p.unpacked()
-	zeros, codes := tile[:p.HeadBytes()], tile[p.HeadBytes():]
+	zeros := tile[:p.HeadBytes()]
 	if p.PerRow {
 		zeros = zeros[4*IntTileRows:]
 	}
-	for range p.Groups() {
-		if !p.PerRow {
-			copy(dst[:2*IntTileRows], codes)
+	for g := range p.Groups() {
+		if p.Factored && g%(IntBlock/p.Group) == 0 {
+			copy(dst[:p.BlockBytes()], tile[p.RecordAt(g)-p.BlockBytes():])
+			dst = dst[p.BlockBytes():]
 		}
-		if p.Min {
-			for r := range IntTileRows {
-				putFloat32(dst, IntTileRows/2+r, halfAt(codes, IntTileRows+r))
-			}
-		}
+		record := tile[p.RecordAt(g):]
+		unpackScalesGo(p, dst, record)
 		for b := range p.Group / 32 {
-			unpackBlockGo(dst[u.CodesAt()+b*32*IntTileRows:], codes[p.CodesAt()+b*16*IntTileRows:], zeros, p.Zero)
+			planes, codes := record[p.PlanesAt()+b*(p.Bits-4)*4*IntTileRows:], record[p.CodesAt()+b*16*IntTileRows:]
+			unpackBlockGo(dst[u.CodesAt()+b*32*IntTileRows:], codes, planes, zeros, p.Bits, p.Zero)
 		}
-		dst, codes = dst[u.RecordBytes():], codes[p.RecordBytes():]
+		dst = dst[u.RecordBytes():]
 		if p.Zero && !p.PerRow {
 			zeros = zeros[IntTileRows:]
 		}
 	}
 }
 
-// unpackBlockGo splits 32 columns of 32 rows.
-func unpackBlockGo(dst, src, zeros []byte, zero bool) {
-	for j := range 4 {
-		for i := range 4 * IntTileRows {
-			c, add := src[j*4*IntTileRows+i], byte(0)
-			if zero {
-				add = 16 - zeros[i/4]
+// unpackScalesGo copies a record's scales and minima; minima that are not factored become f32.
+func unpackScalesGo(p *IntPanel, dst, record []byte) {
+	switch {
+	case p.Factored:
+		copy(dst[:p.scaleBytes()], record)
+	case !p.PerRow:
+		copy(dst[:2*IntTileRows], record)
+		for r := range IntTileRows {
+			if p.Min {
+				putFloat32(dst, IntTileRows/2+r, halfAt(record, IntTileRows+r))
 			}
-			dst[j*4*IntTileRows+i] = c&15 + add
-			dst[(4+j)*4*IntTileRows+i] = c>>4 + add
 		}
 	}
 }
 
-func (p *IntPanel) base() int32 {
-	if p.PerToken {
-		return 0
+// unpackBlockGo splits 32 columns of 32 rows.
+func unpackBlockGo(dst, src, planes, zeros []byte, bits int, zero bool) {
+	const n = 4 * IntTileRows // bytes of 4 columns
+	for k := range 8 {
+		for i := range n {
+			c := src[k%4*n+i] >> (k / 4 * 4) & 15
+			switch {
+			case bits == 5:
+				c |= planes[i] >> k & 1 << 4
+			case bits == 6:
+				c |= planes[k/4*n+i] >> (k % 4 * 2) & 3 << 4
+			case zero:
+				c += 16 - zeros[i/4]
+			}
+			dst[k*n+i] = c
+		}
 	}
-	return intMagic
 }
 
 // fma32 is x*y+z, rounded once (but for rare ties that the float64 detour rounds twice).
@@ -310,39 +274,50 @@ func putFloat32(b []byte, i int, v float32) {
 
 func halfAt(b []byte, i int) float32 { return f16Value(binary.LittleEndian.Uint16(b[2*i:])) }
 
+func int16At(b []byte, at int) int32 { return int32(int16(binary.LittleEndian.Uint16(b[at:]))) }
+
 // IntDecode writes the weights of one tile: dst[r*p.Cols+c].
 func IntDecode(p *IntPanel, dst []float32, tile []byte) {
 	codes, u := tile[p.HeadBytes():], *p
-	if p.Bits == 4 {
+	if p.Bits < 8 {
 		u = p.unpacked()
-		wide := make([]byte, p.ScratchBytes())
-		intUnpackGo(p, wide, tile)
-		codes = wide
+		codes = make([]byte, u.bodyBytes())
+		intUnpackGo(p, codes, tile)
 	}
-	zero := [...]float32{8, 16, 128, 0}[p.startAt()/4]
+	var block []byte
 	for g := range p.Groups() {
+		if p.Factored && g%(IntBlock/p.Group) == 0 {
+			block, codes = codes, codes[u.BlockBytes():]
+		}
 		for r := range IntTileRows {
-			var scale, add float32
-			switch {
-			case p.PerRow && p.Zero && p.Bits == 8:
-				scale, add = float32At(tile, r), float32At(tile, IntTileRows+r)
-			case p.PerRow:
-				scale = float32At(tile, r)
-			default:
-				scale = halfAt(codes, r)
-			}
-			for c := range p.Group {
-				v := float32(codes[u.CodesAt()+c/4*4*IntTileRows+4*r+c%4]) - zero + add
-				v *= scale
-				if u.Min {
-					v += float32At(codes, IntTileRows/2+r)
-				}
-				if !p.PerRow {
-					v *= p.Out
-				}
-				dst[r*p.Cols+g*p.Group+c] = v
-			}
+			decodeGroup(p, &u, dst[r*p.Cols+g*p.Group:][:p.Group], tile, block, codes, r)
 		}
 		codes = codes[u.RecordBytes():]
+	}
+}
+
+// decodeGroup writes row r's weights of one record.
+func decodeGroup(p, u *IntPanel, dst []float32, head, block, record []byte, r int) {
+	zero, width := float32(p.zero()), p.Group/p.halves()
+	for c := range dst {
+		v := float32(record[u.CodesAt()+c/4*4*IntTileRows+4*r+c%4]) - zero
+		switch {
+		case p.PerRow && p.Zero && p.Bits == 8:
+			v = (v + float32At(head, IntTileRows+r)) * float32At(head, r)
+		case p.PerRow:
+			v *= float32At(head, r)
+		default:
+			v *= u.scale(block, record, c/width, r)
+		}
+		switch {
+		case p.Min && p.Half:
+			v += halfAt(block, IntTileRows+r) * float32(record[64+c/width*IntTileRows+r])
+		case p.Min:
+			v += u.minimum(block, record, r)
+		}
+		if !p.PerRow {
+			v *= p.Out
+		}
+		dst[c] = v
 	}
 }

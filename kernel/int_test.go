@@ -24,6 +24,19 @@ func intPanels() []IntPanel {
 			}
 		}
 	}
+	for _, blocks := range []int{1, 3} {
+		p := IntPanel{Cols: IntBlock * blocks, Group: 32, Out: 0.5}
+		for _, kind := range []struct {
+			bits                int
+			factored, half, min bool
+		}{
+			{5, false, false, false}, {5, false, false, true}, {4, true, false, true}, {5, true, false, true}, {8, true, false, false},
+			{4, true, true, false}, {6, true, true, false}, {4, true, true, true},
+		} {
+			p.Bits, p.Factored, p.Half, p.Min = kind.bits, kind.factored, kind.half, kind.min
+			out = append(out, p)
+		}
+	}
 	for _, cols := range []int{32, 96, 640} {
 		out = append(out, IntPanel{Bits: 8, Cols: cols, Group: cols, PerRow: true, PerToken: true})
 	}
@@ -31,7 +44,7 @@ func intPanels() []IntPanel {
 }
 
 func panelName(p IntPanel) string {
-	return fmt.Sprintf("%dbits/row=%v,zero=%v,min=%v,token=%v/%dx%d", p.Bits, p.PerRow, p.Zero, p.Min, p.PerToken, p.Cols, p.Group)
+	return fmt.Sprintf("%dbits/row=%v,zero=%v,min=%v,factored=%v,half=%v,token=%v/%dx%d", p.Bits, p.PerRow, p.Zero, p.Min, p.Factored, p.Half, p.PerToken, p.Cols, p.Group)
 }
 
 // randomTile fills a tile: any codes, sane scales.
@@ -59,12 +72,19 @@ func randomTile(rng *rand.Rand, p *IntPanel) []byte {
 		}
 	}
 	for g := range p.Groups() {
-		at := p.HeadBytes() + g*p.RecordBytes()
+		at := p.RecordAt(g)
 		for r := range IntTileRows {
-			if !p.PerRow {
+			switch {
+			case p.Factored && g%8 == 0:
+				half(at - p.BlockBytes() + 2*r)
+				if p.Min {
+					half(at - p.BlockBytes()/2 + 2*r)
+				}
+			case !p.PerRow && !p.Factored:
 				half(at + 2*r)
 			}
 			switch {
+			case p.Factored:
 			case p.Min && p.Bits == 8:
 				float(at + 2*IntTileRows + 4*r)
 			case p.Min:
@@ -158,13 +178,21 @@ func TestIntMulIsTheSum(t *testing.T) {
 				rec := x[c/p.Group*(p.Group+IntMeta):]
 				a := float64(int8(rec[c%p.Group])) * float64(float32At(rec[p.Group:], metaScale/4))
 				want += a * float64(w[r*p.Cols+c])
-				size += math.Abs(a) * (math.Abs(float64(w[r*p.Cols+c])) + 260)
+				size += math.Abs(a) * (math.Abs(float64(w[r*p.Cols+c])) + 260*largestScale(&p))
 			}
 			if math.Abs(want-float64(y[r])) > size*0x1p-18 {
 				t.Fatalf("%s: row %d: %v, want %v", panelName(p), r, y[r], want)
 			}
 		}
 	}
+}
+
+// largestScale bounds the product of a random scale's levels.
+func largestScale(p *IntPanel) float64 {
+	if p.Factored {
+		return 255
+	}
+	return 1
 }
 
 // TestIntUnpack compares the unpacked tile, which is bytes.

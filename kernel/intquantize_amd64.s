@@ -85,10 +85,16 @@ round_3:
 	DECQ         BX
 	JNZ          round_3
 	VEXTRACTI128 $0x01, Y5, X1
-	VPADDD       X1, X5, X5
-	VPSHUFD      $0x4e, X5, X1
-	VPADDD       X1, X5, X5
-	VPSHUFD      $0xb1, X5, X1
+	VPSHUFD      $0x4e, X5, X2
+	VPADDD       X2, X5, X5
+	VPSHUFD      $0x4e, X1, X2
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0xb1, X5, X2
+	VPADDD       X2, X5, X5
+	VPSHUFD      $0xb1, X1, X2
+	VPADDD       X2, X1, X1
+	VPSLLD       $0x10, X1, X4
+	VPBLENDW     $0x55, X5, X4, X4
 	VPADDD       X1, X5, X5
 	VPMULLD      X11, X5, X0
 	VPSUBD       X0, X10, X0
@@ -96,9 +102,7 @@ round_3:
 	VCVTDQ2PS    X5, X1
 	VMULPS       X6, X1, X1
 	VUNPCKLPS    X1, X6, X6
-	VMOVQ        X5, X5
-	VPXOR        X0, X0, X0
-	VPUNPCKLDQ   X0, X5, X5
+	VPUNPCKLDQ   X4, X5, X5
 	VPUNPCKLQDQ  X5, X6, X6
 	VMOVDQU      X6, 16(AX)
 	ADDQ         $0x20, AX

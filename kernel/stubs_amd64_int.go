@@ -54,6 +54,61 @@ func int4RowAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *f
 //go:noescape
 func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
+// int5GroupAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int5GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int5GroupMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int5GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int8FactorAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int8FactorAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int8FactorMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int8FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int8HalfAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int8HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int8HalfMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int8HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int4FactorMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int4FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int4HalfAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int4HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int4HalfMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int4HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int5FactorMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int5FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int6HalfAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int6HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
 // intUnpackGroupAVX2 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape
@@ -79,6 +134,41 @@ func intUnpackRowAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
 //go:noescape
 func intUnpackRowZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
 
+// intUnpack5GroupAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5GroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack5GroupMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5GroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackFactorMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackFactorMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackHalfAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackHalfAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackHalfMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackHalfMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack5FactorMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5FactorMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack6HalfAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack6HalfAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
 // intUnpackGroupAVX512 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape
@@ -103,3 +193,38 @@ func intUnpackRowAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byt
 //
 //go:noescape
 func intUnpackRowZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack5GroupAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5GroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack5GroupMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5GroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackFactorMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackFactorMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackHalfAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackHalfAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackHalfMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackHalfMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack5FactorMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack5FactorMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpack6HalfAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpack6HalfAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)

@@ -43,3 +43,23 @@ func int8RowZeroAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y 
 //
 //go:noescape
 func int8TokenAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32)
+
+// int8FactorAVX2 multiplies m tokens with one tile of 8-bit records: see intMulGo.
+//
+//go:noescape
+func int8FactorAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32)
+
+// int4To8FactorMinAVX2 multiplies m tokens with one tile of 8-bit records: see intMulGo.
+//
+//go:noescape
+func int4To8FactorMinAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32)
+
+// int4To8HalfAVX2 multiplies m tokens with one tile of 8-bit records: see intMulGo.
+//
+//go:noescape
+func int4To8HalfAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32)
+
+// int4To8HalfMinAVX2 multiplies m tokens with one tile of 8-bit records: see intMulGo.
+//
+//go:noescape
+func int4To8HalfMinAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32)

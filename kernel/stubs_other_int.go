@@ -44,6 +44,50 @@ func int4RowZeroAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, 
 	panic(noAssembly)
 }
 
+func int5GroupAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int5GroupMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int8FactorAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int8FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int8HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int8HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int4FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int4HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int4HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int5FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int6HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
 func intUnpackGroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
 
 func intUnpackGroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
@@ -60,6 +104,30 @@ func intUnpackRowZeroAVX2(dst *byte, src *byte, groups int, chunks int, zeros *b
 	panic(noAssembly)
 }
 
+func intUnpack5GroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack5GroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackFactorMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackHalfAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
+func intUnpackHalfMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack5FactorMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack6HalfAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
 func intUnpackGroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
 	panic(noAssembly)
 }
@@ -75,5 +143,33 @@ func intUnpackGroupZeroAVX512(dst *byte, src *byte, groups int, chunks int, zero
 func intUnpackRowAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
 
 func intUnpackRowZeroAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack5GroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack5GroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackFactorMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackHalfAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackHalfMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack5FactorMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpack6HalfAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
 	panic(noAssembly)
 }

@@ -35,3 +35,19 @@ func int8RowZeroAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y 
 func int8TokenAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32) {
 	panic(noAssembly)
 }
+
+func int8FactorAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32) {
+	panic(noAssembly)
+}
+
+func int4To8FactorMinAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32) {
+	panic(noAssembly)
+}
+
+func int4To8HalfAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32) {
+	panic(noAssembly)
+}
+
+func int4To8HalfMinAVX2(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32) {
+	panic(noAssembly)
+}

@@ -568,3 +568,32 @@ func FuzzFromBytes(f *testing.F) {
 		m.ReadRow(make([]float32, c), rows-1)
 	})
 }
+
+// TestOwnBits: the types that real files are made of are served with at most 1.1 times the file's bytes.
+func TestOwnBits(t *testing.T) {
+	for _, name := range []string{"q4_0", "q4_1", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0"} {
+		f, _ := Lookup(name)
+		m := randomBlocks(t, f.(*blockFormat), 64, 512)
+		w, err := Pack(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, file := w.Bytes(), m.Bytes(); 10*got > 11*file {
+			t.Errorf("%s: %d bytes packed, %d in the file", name, got, file)
+		}
+	}
+}
+
+// TestPackedBits: what is foretold of the packed form is what it takes.
+func TestPackedBits(t *testing.T) {
+	for _, f := range Formats() {
+		m := sample(t, f, 64, 512, randomRows(64, 512, 1))
+		w, err := Pack(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := w.Bytes(), int64(PackedBits(f, 512)*64*512/8); got != want {
+			t.Errorf("%s: %d bytes packed, %d foretold", f.Name(), got, want)
+		}
+	}
+}

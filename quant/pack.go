@@ -129,6 +129,29 @@ func pack(m Matrix, rows, cols int, pool *kernel.Pool) tiled {
 	return packF32(m, rows, cols, pool)
 }
 
+// PackedBits is the number of bits that a weight of this format takes in its packed form, in rows of cols weights, where the
+// number of rows is a multiple of RowTile.
+func PackedBits(f Format, cols int) float64 {
+	switch f := f.(type) {
+	case intFormat:
+		return panelKind{bits: f.bits, group: f.group, zero: f.asym, token: f.token}.packedBits(cols)
+	case *blockFormat:
+		if k, ok := f.kind(); ok {
+			return k.packedBits(cols)
+		}
+	case halfFormat:
+		if f.name == "bf16" {
+			return 16 * float64((cols+1)&^1) / float64(cols)
+		}
+	}
+	return 32
+}
+
+func (k panelKind) packedBits(cols int) float64 {
+	p := k.layout(cols)
+	return float64(8*p.TileBytes()) / float64(RowTile*cols)
+}
+
 // PackF32 decodes m to f32 and multiplies f32 activations: what the rounding of the weights alone costs, without that of
 // activations. pool may be nil.
 func PackF32(m Matrix, pool *kernel.Pool) (Packed, error) {

@@ -10,7 +10,9 @@ import (
 // panelKind is what the packer must know of an integer matrix.
 type panelKind struct {
 	bits, group int  // group 0: one scale a row
-	min         bool // f32 minima beside the scales
+	min         bool // minima beside the scales
+	factored    bool // scales and minima have two levels
+	half        bool // factors are those of 16 columns
 	zero        bool // integer zero points
 	token       bool // activations with one scale per token
 	wide        bool // activations in 16 bits
@@ -23,15 +25,19 @@ type panelSource interface {
 	panelRow(dst *panelRow, i int)
 }
 
-// panelRow is one row on its way into a tile. Words are 4 codes each: 8 bits: columns in order; 4 bits: in blocks of 32
+// panelRow is one row on its way into a tile. Words are 4 codes each: 8 bits: columns in order; less: in blocks of 32
 // columns, word j holding columns 4j…4j+3 low and 16+4j…16+4j+3 high.
 type panelRow struct {
-	words    []uint32
-	scale    []uint16  // f16, per group
-	min      []float32 // per group, with 8-bit codes
-	minHalf  []uint16  // f16, per group, with 4-bit codes
-	zero     []uint8   // per group, or one
-	rowScale float32
+	panelKind
+	words     []uint32
+	planes    []uint32  // high bits, a word a plane and 32 columns
+	scale     []uint16  // f16, per group, or of 256 columns
+	min       []float32 // per group, with 8-bit codes
+	minHalf   []uint16  // f16, as scale, with fewer bits
+	factor    []uint8   // of each part of a group
+	factorMin []uint8
+	zero      []uint8 // per group, or one
+	rowScale  float32
 }
 
 // rowGroup is the activation group of weights with one scale a row. With 64 the perplexity of int8-row is 0.13 % higher
@@ -49,7 +55,7 @@ func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *ke
 	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
 	p.tiles = weightBytes(tileCount(rows) * p.TileBytes())
 	pool.Run(tileCount(rows), tileTask(func(tile int) {
-		row := newPanelRow(&p.IntPanel)
+		row := newPanelRow(k, &p.IntPanel)
 		for r := range min(RowTile, rows-tile*RowTile) {
 			i := tile*RowTile + r
 			if index != nil {
@@ -67,7 +73,8 @@ func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *ke
 
 // layout is the panel of a matrix with so many columns.
 func (k panelKind) layout(cols int) kernel.IntPanel {
-	p := kernel.IntPanel{Bits: k.bits, Group: k.group, PerRow: k.group == 0, Min: k.min, Zero: k.zero, PerToken: k.token, Out: k.out}
+	p := kernel.IntPanel{Bits: k.bits, Group: k.group, PerRow: k.group == 0, Min: k.min, Factored: k.factored, Half: k.half,
+		Zero: k.zero, PerToken: k.token, Out: k.out}
 	switch {
 	case k.token:
 		p.Group = Int8Token.group(cols)
@@ -80,9 +87,26 @@ func (k panelKind) layout(cols int) kernel.IntPanel {
 	return p
 }
 
-func newPanelRow(p *kernel.IntPanel) *panelRow {
+func newPanelRow(k panelKind, p *kernel.IntPanel) *panelRow {
 	n := p.Groups()
-	return &panelRow{words: make([]uint32, p.Cols*p.Bits/32), scale: make([]uint16, n), min: make([]float32, n), minHalf: make([]uint16, n), zero: make([]uint8, n)}
+	r := &panelRow{panelKind: k, scale: make([]uint16, n), min: make([]float32, n), minHalf: make([]uint16, n), zero: make([]uint8, n)}
+	r.words, r.planes = make([]uint32, n*wordsPerGroup(p)), make([]uint32, n*planesPerGroup(p))
+	r.factor, r.factorMin = make([]uint8, 2*n), make([]uint8, 2*n)
+	return r
+}
+
+func wordsPerGroup(p *kernel.IntPanel) int {
+	if p.Bits == 8 {
+		return p.Group / 4
+	}
+	return p.Group / 8
+}
+
+func planesPerGroup(p *kernel.IntPanel) int {
+	if p.Bits == 8 {
+		return 0
+	}
+	return p.Group / 32 * (p.Bits - 4)
 }
 
 func (p *intPanels) tile(i int) []byte {
@@ -93,14 +117,45 @@ func (p *intPanels) tile(i int) []byte {
 // put writes row as row r of a tile.
 func (p *intPanels) put(tile []byte, row *panelRow, r int) {
 	p.putHead(tile, row, r)
-	rec, at, words := p.RecordBytes(), p.HeadBytes(), p.Group*p.Bits/32
+	words, planes := wordsPerGroup(&p.IntPanel), planesPerGroup(&p.IntPanel)
 	for g := range p.Groups() {
-		p.putScale(tile[at:], row, g, r)
-		dst, src := tile[at+p.CodesAt()+4*r:at+rec], row.words[g*words:(g+1)*words]
-		for k, w := range src {
-			binary.LittleEndian.PutUint32(dst[4*RowTile*k:], w)
+		at := p.RecordAt(g)
+		record := tile[at : at+p.RecordBytes()]
+		if p.Factored {
+			p.putFactors(tile[at-p.BlockBytes():at], record, row, g, r)
+		} else {
+			p.putScale(record, row, g, r)
 		}
-		at += rec
+		putWords(record[p.PlanesAt():], row.planes[g*planes:(g+1)*planes], r)
+		putWords(record[p.CodesAt():], row.words[g*words:(g+1)*words], r)
+	}
+}
+
+// putWords writes words of row r, a line of all rows' words apart.
+func putWords(dst []byte, words []uint32, r int) {
+	for k, w := range words {
+		binary.LittleEndian.PutUint32(dst[4*(RowTile*k+r):], w)
+	}
+}
+
+// putFactors writes the factors of group g, and the scales before it where its block begins; before is what stands there.
+func (p *intPanels) putFactors(before, record []byte, row *panelRow, g, r int) {
+	const groups = kernel.IntBlock / 32
+	if g%groups == 0 {
+		binary.LittleEndian.PutUint16(before[2*r:], row.scale[g/groups])
+		if p.Min {
+			binary.LittleEndian.PutUint16(before[2*(RowTile+r):], row.minHalf[g/groups])
+		}
+	}
+	parts := 1
+	if p.Half {
+		parts = 2
+	}
+	for h := range parts {
+		record[h*RowTile+r] = row.factor[g*parts+h]
+		if p.Min {
+			record[(parts+h)*RowTile+r] = row.factorMin[g*parts+h]
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -8,9 +10,11 @@ import (
 // intKind is a variant of the integer product: what a record holds beside its codes, and what ends a sum.
 type intKind struct {
 	name   string
-	bits   int
+	bits   int  // 5 and 6: nibbles, and planes of high bits before them
 	scale  bool // 32 f16 scales a record; otherwise f32 scales a row, which `last` points at
 	min    bool // minima after the scales: f16 (4 bits) or f32 (8 bits)
+	factor bool // scales and minima are integers, times f16 of 256 columns
+	half   bool // with factors for each 16 columns
 	points bool // 4 bits: zero points as bytes; 8 bits: negated f32 zero points after the row scales
 	token  bool // one activation scale a token: plain int32 starts, no magic
 }
@@ -26,6 +30,17 @@ var intKinds = []intKind{
 	{name: "int4GroupZero", bits: 4, scale: true, points: true},
 	{name: "int4Row", bits: 4},
 	{name: "int4RowZero", bits: 4, points: true},
+	{name: "int5Group", bits: 5, scale: true},
+	{name: "int5GroupMin", bits: 5, scale: true, min: true},
+	{name: "int8Factor", bits: 8, scale: true, factor: true},
+	{name: "int8FactorMin", bits: 8, scale: true, factor: true, min: true},
+	{name: "int8Half", bits: 8, scale: true, factor: true, half: true},
+	{name: "int8HalfMin", bits: 8, scale: true, factor: true, half: true, min: true},
+	{name: "int4FactorMin", bits: 4, scale: true, factor: true, min: true},
+	{name: "int4Half", bits: 4, scale: true, factor: true, half: true},
+	{name: "int4HalfMin", bits: 4, scale: true, factor: true, half: true, min: true},
+	{name: "int5FactorMin", bits: 5, scale: true, factor: true, min: true},
+	{name: "int6Half", bits: 6, scale: true, factor: true, half: true},
 }
 
 const (
@@ -33,6 +48,7 @@ const (
 	metaScale    = 16 // offsets in the words after a group's codes
 	metaScaleSum = 20
 	metaSum      = 24
+	metaHalves   = 28
 	metaStart0   = 12
 	intMagicF    = 0x4B400000
 )
@@ -45,7 +61,7 @@ func intFile(c *asm) {
 	}
 	for _, s := range isas {
 		for _, k := range intKinds {
-			if k.bits == 4 {
+			if k.bits < 8 {
 				intUnpackFunc(c, s, k)
 			}
 		}
@@ -61,6 +77,7 @@ type intGen struct {
 	w, groups, count, so, zeros reg.GPVirtual
 	bases                       []reg.GPVirtual // every third token's activations
 	sums                        reg.GPVirtual   // of tokens, 128 bytes each
+	block                       reg.GPVirtual   // the scales of 256 columns
 	starts                      []reg.GPVirtual // the same, at the accumulator starts
 }
 
@@ -72,7 +89,7 @@ const (
 
 // sizes are the numbers of tokens that one pass over a tile serves, largest first.
 func (k intKind) sizes() []int {
-	if k.bits == 4 {
+	if k.bits < 8 {
 		return []int{8, 4, 2, 1}
 	}
 	return []int{12, 6, 4, 2, 1}
@@ -82,17 +99,35 @@ func (k intKind) sizes() []int {
 // registers, since a dot product takes five cycles and two begin in each.
 func (k intKind) spilled(n int) bool { return n >= 8 && !k.token }
 
-func (k intKind) codesAt() int {
+// scaleBytes is the size of a record's scales and minima.
+func (k intKind) scaleBytes() int {
+	n := intRows
 	switch {
 	case !k.scale:
 		return 0
+	case k.factor && k.half && k.min:
+		return 4 * n
+	case k.factor && (k.half || k.min):
+		return 2 * n
+	case k.factor:
+		return n
 	case k.min && k.bits == 8:
-		return 6 * intRows
+		return 6 * n
 	case k.min:
-		return 4 * intRows
+		return 4 * n
 	}
-	return 2 * intRows
+	return 2 * n
 }
+
+// planes is the number of planes of high bits, 128 bytes each.
+func (k intKind) planes() int {
+	if k.bits == 8 {
+		return 0
+	}
+	return k.bits - 4
+}
+
+func (k intKind) codesAt() int { return k.scaleBytes() + 128*k.planes() }
 
 func intFunc(c *asm, k intKind) {
 	c.function(k.name+"AVX512",
@@ -102,7 +137,7 @@ func intFunc(c *asm, k intKind) {
 	g.constants()
 	for _, n := range k.sizes() {
 		loop, less := c.label("tokens"), c.label("less")
-		if n == 12 && k.spilled(n) {
+		if n == 12 && k.spilled(n) && !k.factor {
 			// Sums in memory do not pay where a group is a single part.
 			c.CMPQ(c.arg("chunks"), operand.Imm(1))
 			c.JE(less)
@@ -134,8 +169,11 @@ func (g *intGen) constants() {
 	if !g.token {
 		g.broadcast(0x80000000|intMagicF, intMagicReg)
 	}
-	if g.bits == 4 {
+	if g.bits < 8 {
 		g.broadcast(0x0F0F0F0F, intMaskReg)
+	}
+	if g.planes() > 0 {
+		g.broadcast(planeMask[g.bits], intPlaneReg)
 	}
 }
 
@@ -170,24 +208,20 @@ func (g *intGen) act(base []reg.GPVirtual, t, disp int) operand.Mem {
 // tile computes 32 rows for n tokens.
 func (g *intGen) tile(n int) {
 	g.w, g.groups = g.load("w"), g.load("groups")
+	if g.factor {
+		g.pointBases(n)
+		g.clearSums(n)
+		g.factored(n)
+		g.store(n)
+		return
+	}
 	g.so = g.load("chunks")
 	g.SHLQ(operand.Imm(5), g.so)
 	g.ADDQ(g.arg("start"), g.so)
 	if g.bits == 4 && g.points {
 		g.zeros = g.load("zeros")
 	}
-	g.bases = nil
-	for t := 0; t < n; t += 3 {
-		b := g.GP64()
-		if t == 0 {
-			g.MOVQ(g.arg("x"), b)
-		} else {
-			last := g.bases[len(g.bases)-1]
-			g.LEAQ(idx(last, g.xs, 2, 0), b)
-			g.ADDQ(g.xs, b)
-		}
-		g.bases = append(g.bases, b)
-	}
+	g.pointBases(n)
 	g.clearSums(n)
 	group, chunk := g.label("group"), g.label("chunk")
 	g.place(group)
@@ -216,6 +250,22 @@ func (g *intGen) tile(n int) {
 	g.DECQ(g.groups)
 	g.JNZ(group)
 	g.store(n)
+}
+
+// pointBases points at the activations of every third token.
+func (g *intGen) pointBases(n int) {
+	g.bases = nil
+	for t := 0; t < n; t += 3 {
+		b := g.GP64()
+		if t == 0 {
+			g.MOVQ(g.arg("x"), b)
+		} else {
+			last := g.bases[len(g.bases)-1]
+			g.LEAQ(idx(last, g.xs, 2, 0), b)
+			g.ADDQ(g.xs, b)
+		}
+		g.bases = append(g.bases, b)
+	}
 }
 
 // clearSums sets the f32 sums to zero.
@@ -289,11 +339,18 @@ func (g *intGen) subtractZeros(n int) {
 
 // chunk8 adds 32 columns of 8-bit codes.
 func (g *intGen) chunk8(n int) {
-	for k := range 8 {
+	g.codes8(n, 0, 0, 8)
+	g.ADDQ(operand.U32(8*128), g.w)
+	g.advance()
+}
+
+// codes8 adds columns 4·from to 4·to of 32 whose codes stand disp bytes on.
+func (g *intGen) codes8(n, disp, from, to int) {
+	for k := from; k < to; k++ {
 		for p := range 2 {
-			g.VMOVDQU64(at(g.w, 128*k+64*p), g.v[p])
+			g.VMOVDQU64(at(g.w, disp+128*k+64*p), g.v[p])
 		}
-		g.prefetch(128 * k)
+		g.prefetch(disp + 128*k)
 		for t := range n {
 			a := g.v[2+t%4]
 			g.VPBROADCASTD(g.act(g.bases, t, 4*k), a)
@@ -302,8 +359,6 @@ func (g *intGen) chunk8(n int) {
 			}
 		}
 	}
-	g.ADDQ(operand.U32(8*128), g.w)
-	g.advance()
 }
 
 // intAhead is how far weights are fetched ahead: about as much as one core reads from memory in the time of a miss. The next
@@ -321,15 +376,35 @@ func (g *intGen) advance() {
 	}
 }
 
-// chunk4 adds 32 columns of 4-bit codes.
+// chunk4 adds 32 columns of nibbles.
 func (g *intGen) chunk4(n int) {
+	if g.planes() > 0 {
+		g.loadPlanes(-128*g.planes(), 0)
+	}
+	g.codes4(n, 0, 0, 2)
+	g.ADDQ(operand.U32(4*128), g.w)
+	g.advance()
+}
+
+// codes4 adds the low halves of 32 columns' bytes (16 columns), the high ones, or both; they stand disp bytes on.
+func (g *intGen) codes4(n, disp, from, to int) {
 	const act = 4
 	for j := range 4 {
 		for p := range 2 {
-			g.split(at(g.w, 128*j+64*p), g.v[p], g.v[2+p], nil)
+			m := at(g.w, disp+128*j+64*p)
+			switch {
+			case to-from == 2:
+				g.split(m, g.v[p], g.v[2+p], nil)
+			case from == 0:
+				g.VPANDD(m, g.v[intMaskReg], g.v[p])
+			default:
+				g.VPSRLW(operand.Imm(4), m, g.v[2+p])
+				g.VPANDD(g.v[2+p], g.v[intMaskReg], g.v[2+p])
+			}
 		}
-		g.prefetch(128 * j)
-		for half := range 2 {
+		g.prefetch(disp + 128*j)
+		for half := from; half < to; half++ {
+			g.addPlanes(4*half+j, half)
 			for t := range n {
 				a := g.v[act+t%2]
 				g.VPBROADCASTD(g.act(g.bases, t, 4*j+16*half), a)
@@ -339,8 +414,6 @@ func (g *intGen) chunk4(n int) {
 			}
 		}
 	}
-	g.ADDQ(operand.U32(4*128), g.w)
-	g.advance()
 }
 
 // adjust makes 16-zero in every byte of a row's lane, from register 8 on.
@@ -421,7 +494,7 @@ func (g *intGen) finishGroup(n int, record reg.GPVirtual) {
 // addMinima adds minimum or zero point times the activation's sum.
 func (g *intGen) addMinima(n int, record reg.GPVirtual, back int) {
 	switch {
-	case g.min && g.bits == 4:
+	case g.min && g.bits < 8:
 		for p := range 2 {
 			g.VCVTPH2PS(at(record, back+2*intRows+32*p), g.v[p])
 		}
@@ -481,12 +554,12 @@ func (g *intGen) store(n int) {
 
 // intUnpackFunc writes the split of a tile's 4-bit records into 8-bit ones.
 func intUnpackFunc(c *asm, s isa, k intKind) {
-	name := "intUnpack" + k.name[4:] + s.suffix
+	name := "intUnpack" + strings.TrimPrefix(k.name[3:], "4") + s.suffix
 	c.function(name, "func(dst, src *byte, groups, chunks int, zeros *byte)",
 		name+" is intUnpackGo: groups records of chunks times 32 columns.")
 	g := &intGen{asm: c, intKind: k, isa: s}
 	dst, src, groups, n := c.load("dst"), c.load("src"), c.load("groups"), c.GP64()
-	g.broadcast(0x0F0F0F0F, intMaskReg)
+	g.constants()
 	if k.points {
 		g.zeros = c.load("zeros")
 	}
@@ -508,6 +581,7 @@ func intUnpackFunc(c *asm, s isa, k intKind) {
 				adjust = g.v[8+p]
 			}
 			g.split(at(src, disp), lo, hi, adjust)
+			g.unpackPlanes(src, j, p, lo, hi)
 			g.move(lo, at(dst, disp))
 			g.move(hi, at(dst, disp+4*128))
 		}
@@ -526,11 +600,15 @@ func (g *intGen) unpackScales(dst, src reg.Register) {
 	if !g.scale {
 		return
 	}
-	for p := range 2 * intRows / g.bytes {
+	n := 2 * intRows
+	if g.factor {
+		n = g.scaleBytes()
+	}
+	for p := range n / g.bytes {
 		g.move(at(src, g.bytes*p), g.v[0])
 		g.move(g.v[0], at(dst, g.bytes*p))
 	}
-	if g.min {
+	if g.min && !g.factor {
 		for p := range g.vecs() {
 			g.VCVTPH2PS(at(src, 2*intRows+g.bytes/2*p), g.v[0])
 			g.VMOVUPS(g.v[0], at(dst, 2*intRows+g.bytes*p))

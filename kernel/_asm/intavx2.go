@@ -5,15 +5,18 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// intAVX2File writes the AVX2 products over 8-bit records, one token at a time. Codes up to 31 (unpacked 4-bit ones) are the
+// intAVX2File writes the AVX2 products over 8-bit records, one token at a time. Codes up to 63 (unpacked ones of fewer bits) are the
 // unsigned operand of VPMADDUBSW as they are; full bytes become signed (code-128), and their sign moves to the activation,
 // since |code-128|*127*2 still fits 16 bits.
 func intAVX2File(c *asm) {
 	for _, k := range intKinds {
-		if k.bits == 8 {
+		if k.bits < 8 {
+			continue
+		}
+		if !k.factor || !k.half && !k.min {
 			intAVX2Func(c, k, false)
 		}
-		if k.bits == 8 && !k.points && !k.token {
+		if !k.points && !k.token && (!k.factor || k.half || k.min) {
 			intAVX2Func(c, k, true)
 		}
 	}
@@ -22,8 +25,9 @@ func intAVX2File(c *asm) {
 type intAVX2 struct {
 	*asm
 	intKind
-	small      bool // codes up to 31
+	small      bool // codes up to 63
 	x, w, last reg.GPVirtual
+	block      reg.GPVirtual // the scales of 256 columns
 }
 
 // Registers: 0-3 int32 sums, 4-7 f32 sums, 8-10 temporaries, 11 the activation.
@@ -54,21 +58,11 @@ func intAVX2Func(c *asm, k intKind, small bool) {
 	for p := range 4 {
 		c.VXORPS(avx2.v[4+p], avx2.v[4+p], avx2.v[4+p])
 	}
-	group, chunk := c.label("group"), c.label("chunk")
-	c.place(group)
-	c.MOVQ(c.arg("chunks"), n)
-	g.begin(n)
-	record := c.GP64()
-	c.MOVQ(g.w, record)
-	c.ADDQ(operand.U32(uint32(k.codesAt())), g.w)
-	c.place(chunk)
-	g.chunk()
-	c.DECQ(n)
-	c.JNZ(chunk)
-	g.finish(record)
-	c.ADDQ(operand.Imm(32), g.x)
-	c.DECQ(groups)
-	c.JNZ(group)
+	if k.factor {
+		g.factored(groups, n)
+	} else {
+		g.groups(groups, n)
+	}
 	g.store()
 	t := c.GP64()
 	c.MOVQ(c.arg("xs"), t)
@@ -79,6 +73,28 @@ func intAVX2Func(c *asm, k intKind, small bool) {
 	c.DECQ(c.arg("m"))
 	c.JNZ(token)
 	c.end()
+}
+
+// groups runs over the records of a panel with one level of scales.
+func (g *intAVX2) groups(groups, n reg.Register) {
+	c, k := g.asm, g.intKind
+	group, chunk := c.label("group"), c.label("chunk")
+	c.place(group)
+	c.MOVQ(c.arg("chunks"), n)
+	g.begin(n)
+	record := c.GP64()
+	c.MOVQ(g.w, record)
+	c.ADDQ(operand.U32(uint32(k.codesAt())), g.w)
+	c.place(chunk)
+	g.columns(0, 0, 8)
+	g.ADDQ(operand.U32(1024), g.w)
+	g.ADDQ(operand.Imm(32), g.x)
+	c.DECQ(n)
+	c.JNZ(chunk)
+	g.finish(record)
+	c.ADDQ(operand.Imm(32), g.x)
+	c.DECQ(groups)
+	c.JNZ(group)
 }
 
 func (g *intAVX2) splat(word uint32, r int) {
@@ -111,13 +127,13 @@ func (g *intAVX2) begin(chunks reg.Register) {
 	}
 }
 
-// chunk adds 32 columns.
-func (g *intAVX2) chunk() {
+// columns adds columns 4·from to 4·to of 32 whose codes stand disp bytes on.
+func (g *intAVX2) columns(disp, from, to int) {
 	v := avx2.v
-	for k := range 8 {
+	for k := from; k < to; k++ {
 		g.VPBROADCASTD(at(g.x, 4*k), v[a2Act])
 		for p := range 4 {
-			m, w, t := at(g.w, 128*k+32*p), v[8], v[9]
+			m, w, t := at(g.w, disp+128*k+32*p), v[8], v[9]
 			if g.small {
 				g.VMOVDQU(m, w)
 				g.VPMADDUBSW(v[a2Act], w, t)
@@ -131,8 +147,6 @@ func (g *intAVX2) chunk() {
 			g.VPADDD(t, v[p], v[p])
 		}
 	}
-	g.ADDQ(operand.U32(1024), g.w)
-	g.ADDQ(operand.Imm(32), g.x)
 }
 
 // finish adds the group to the f32 sums.

@@ -98,7 +98,7 @@ func (q *quantizeGen) scales() {
 	q.VBROADCASTSS(reg.X7, reg.Y7)
 }
 
-// codes rounds the group and leaves its sum in X5.
+// codes rounds the group and leaves its sum in X5, the sums of its halves as words of X4.
 func (q *quantizeGen) codes() {
 	q.VPXOR(reg.Y5, reg.Y5, reg.Y5)
 	q.MOVQ(q.arg("chunks"), q.n)
@@ -122,10 +122,14 @@ func (q *quantizeGen) codes() {
 	q.DECQ(q.n)
 	q.JNZ(loop)
 	q.VEXTRACTI128(operand.Imm(1), reg.Y5, reg.X1)
-	q.VPADDD(reg.X1, reg.X5, reg.X5)
-	q.VPSHUFD(operand.Imm(0x4e), reg.X5, reg.X1)
-	q.VPADDD(reg.X1, reg.X5, reg.X5)
-	q.VPSHUFD(operand.Imm(0xb1), reg.X5, reg.X1)
+	for _, order := range []uint64{0x4e, 0xb1} {
+		for _, sum := range []reg.Register{reg.X5, reg.X1} {
+			q.VPSHUFD(operand.Imm(order), sum, reg.X2)
+			q.VPADDD(reg.X2, sum, sum)
+		}
+	}
+	q.VPSLLD(operand.Imm(16), reg.X1, reg.X4)
+	q.VPBLENDW(operand.Imm(0x55), reg.X5, reg.X4, reg.X4)
 	q.VPADDD(reg.X1, reg.X5, reg.X5)
 }
 
@@ -136,10 +140,8 @@ func (q *quantizeGen) meta() {
 	q.VMOVDQU(reg.X0, at(q.dst, 0))
 	q.VCVTDQ2PS(reg.X5, reg.X1)
 	q.VMULPS(reg.X6, reg.X1, reg.X1)
-	q.VUNPCKLPS(reg.X1, reg.X6, reg.X6) // scale, scale*sum
-	q.VMOVQ(reg.X5, reg.X5)
-	q.VPXOR(reg.X0, reg.X0, reg.X0)
-	q.VPUNPCKLDQ(reg.X0, reg.X5, reg.X5) // sum, 0
+	q.VUNPCKLPS(reg.X1, reg.X6, reg.X6)  // scale, scale*sum
+	q.VPUNPCKLDQ(reg.X4, reg.X5, reg.X5) // sum, sums of halves
 	q.VPUNPCKLQDQ(reg.X5, reg.X6, reg.X6)
 	q.VMOVDQU(reg.X6, at(q.dst, 16))
 	q.ADDQ(operand.Imm(32), q.dst)
