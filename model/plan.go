@@ -64,7 +64,7 @@ func (m *Model) use(p nn.Param, formats func(nn.Param) string) (Use, error) {
 	u.Bits = f.BitsPerWeight(p.Cols)
 	bytes := int64(u.Bits * float64(u.Values()) / 8)
 	if !p.Embedding || m.Design.Tied {
-		u.Packed = bytes
+		u.Packed = int64(quant.PackedBits(f, p.Cols) * float64(u.Values()) / 8)
 	}
 	if p.Embedding && u.Format != u.Stored.Format {
 		u.Table = bytes
