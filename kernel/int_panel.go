@@ -100,7 +100,9 @@ func (p *IntPanel) RecordAt(g int) int {
 }
 
 // bodyBytes is the size of a tile without its head.
-func (p *IntPanel) bodyBytes() int { return p.Groups()*p.RecordBytes() + p.Cols/IntBlock*p.BlockBytes() }
+func (p *IntPanel) bodyBytes() int {
+	return p.Groups()*p.RecordBytes() + p.Cols/IntBlock*p.BlockBytes()
+}
 
 // TileBytes is the size of one tile of 32 rows.
 func (p *IntPanel) TileBytes() int { return p.HeadBytes() + p.bodyBytes() }
