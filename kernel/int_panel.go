@@ -82,8 +82,10 @@ func (p *IntPanel) halves() int {
 	return 1
 }
 
-// PlanesAt and CodesAt are the offsets of the planes and of the codes in a record.
+// PlanesAt is the offset of the planes of high bits in a record.
 func (p *IntPanel) PlanesAt() int { return p.scaleBytes() }
+
+// CodesAt is the offset of the codes, or of their nibbles, in a record.
 func (p *IntPanel) CodesAt() int {
 	if p.Bits == 8 {
 		return p.scaleBytes()
