@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
 	"hone/engine"
 	"hone/tokenizer"
@@ -71,7 +70,7 @@ func (s *Server) serveChat(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	g := newGeneration(s)
+	g := newGeneration(s, x)
 	if err := s.decodeGeneration(g, body, chatFields); err != nil {
 		return err
 	}
@@ -230,7 +229,7 @@ type chatFormat struct {
 }
 
 func newChatFormat(s *Server, x *exchange, g *generation) *chatFormat {
-	f := &chatFormat{tokenizer: s.config.Tokenizer, id: "chatcmpl-" + x.id, model: g.model, created: time.Now().Unix(),
+	f := &chatFormat{tokenizer: s.config.Tokenizer, id: "chatcmpl-" + x.id, model: g.model, created: x.created(s),
 		logprobs: g.logprobs, greeted: make([]bool, g.n)}
 	f.head, f.tail = eventFrame(f.id, "chat.completion.chunk", f.model, f.created, g.usage)
 	return f

@@ -3,7 +3,6 @@ package serve
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"hone/engine"
@@ -52,7 +51,7 @@ func (s *Server) serveCompletions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	g := newGeneration(s)
+	g := newGeneration(s, x)
 	if err := s.decodeGeneration(g, body, completionFields); err != nil {
 		return err
 	}
@@ -173,7 +172,7 @@ type completionFormat struct {
 }
 
 func newCompletionFormat(s *Server, x *exchange, g *generation) *completionFormat {
-	f := &completionFormat{tokenizer: s.config.Tokenizer, id: "cmpl-" + x.id, model: g.model, created: time.Now().Unix(), logprobs: g.logprobs,
+	f := &completionFormat{tokenizer: s.config.Tokenizer, id: "cmpl-" + x.id, model: g.model, created: x.created(s), logprobs: g.logprobs,
 		echo: make([]string, len(g.prompts)*g.n), offset: make([]int, len(g.prompts)*g.n)}
 	f.head, f.tail = eventFrame(f.id, "text_completion", f.model, f.created, g.usage)
 	if g.echo {

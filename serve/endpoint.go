@@ -76,6 +76,15 @@ type exchange struct {
 	status    int           // sent so far, 0 for none
 	patience  time.Duration // for one write to a client that does not read
 	body      lease         // memory of its body
+	seed      *uint64       // of a line of a batch file, whose reply takes nothing from clock, chance or cache; nil: a request
+}
+
+// created is the time that a reply carries.
+func (x *exchange) created(s *Server) int64 {
+	if x.seed != nil {
+		return s.config.Created.Unix()
+	}
+	return x.arrived.Unix()
 }
 
 // limitWrite gives up on a client that does not read what is written next. Not every ResponseWriter can, and none the worse.

@@ -23,8 +23,13 @@ import (
 	"hone/tokenizer"
 )
 
-// TestMain also turns the test binary into a server for the client tests: HONE_TEST_LISTEN names its address.
+// TestMain also turns the test binary into a server for the client tests, whose address HONE_TEST_LISTEN names, and into
+// the process that TestBatchKilled kills.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(batchVariable); dir != "" {
+		batchForKills(dir)
+		return
+	}
 	if listen := os.Getenv("HONE_TEST_LISTEN"); listen != "" {
 		serveForClients(listen, os.Getenv("HONE_TEST_KIND"))
 		return

@@ -56,6 +56,9 @@ func (u *usage) add(e engine.Usage, first bool) {
 
 // generate runs the requests of one exchange, one for each prompt, and sends the reply.
 func (s *Server) generate(x *exchange, g *generation, requests []engine.Request, f format) error {
+	if g.stream && x.seed != nil {
+		return invalid("stream", "unsupported_parameter", "a line of a batch has one whole answer: leave stream out")
+	}
 	j, err := s.submit(x.context(), requests)
 	if err != nil {
 		return err
@@ -69,6 +72,9 @@ func (s *Server) generate(x *exchange, g *generation, requests []engine.Request,
 	choices, u, err := s.collect(x, g, j)
 	if err != nil {
 		return err
+	}
+	if x.seed != nil {
+		u.PromptDetails = promptDetails{} // what the cache held depends on the other lines
 	}
 	s.metrics.finished(x.arrived, g, u)
 	return x.json(http.StatusOK, f.whole(choices, u))

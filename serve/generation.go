@@ -31,8 +31,8 @@ type generation struct {
 	sampling            engine.SamplingParams
 }
 
-func newGeneration(s *Server) *generation {
-	return &generation{limits: &s.limits, vocab: s.config.Tokenizer.VocabSize(), n: 1, sampling: engine.SamplingParams{Temperature: 1}}
+func newGeneration(s *Server, x *exchange) *generation {
+	return &generation{limits: &s.limits, vocab: s.config.Tokenizer.VocabSize(), n: 1, sampling: engine.SamplingParams{Temperature: 1, Seed: x.seed}}
 }
 
 // samplingFields are the fields that both endpoints share. The ranges are OpenAI's, and vLLM's for its extensions.

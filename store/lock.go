@@ -30,7 +30,7 @@ func (s *Store) lock(name string) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := lockFile(f, true); err != nil {
+	if _, err := durable.LockFile(f, true); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
 	}
@@ -43,7 +43,7 @@ func (s *Store) tryLock(name string) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := lockFile(f, false)
+	got, err := durable.LockFile(f, false)
 	if err != nil || !got {
 		f.Close()
 		return nil, err

@@ -62,6 +62,26 @@ func (p *progress) bytes(have, all int64) {
 	fmt.Fprintf(p.w, "\r%s\x1b[K", bytesLine(p.label, p.first, have, all, now.Sub(p.begun)))
 }
 
+// lines says that so many lines are done, which are so many of all bytes of a file.
+func (p *progress) lines(n int, bytes, all int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.first < 0 {
+		p.first, p.begun = bytes, now
+	}
+	if p.w == nil || now.Sub(p.drawn) < redraw && bytes < all {
+		return
+	}
+	p.drawn = now
+	line := fmt.Sprintf("%s %d lines, %d %%", p.label, n, 100*bytes/max(all, 1))
+	if came, spent := bytes-p.first, now.Sub(p.begun); came > 0 && bytes < all && spent > time.Second {
+		left := time.Duration(float64(spent) * float64(all-bytes) / float64(came))
+		line += ", " + left.Round(time.Second).String() + " left"
+	}
+	fmt.Fprintf(p.w, "\r%s\x1b[K", line)
+}
+
 // note writes a line of its own, on a terminal or not.
 func (p *progress) note(line string) {
 	p.mu.Lock()

@@ -204,8 +204,12 @@ func (b *backend) modelName() string {
 	if b.name != "" {
 		return b.name
 	}
-	base := filepath.Base(filepath.Clean(b.model.Path))
-	return strings.TrimSuffix(base, ".gguf")
+	return fileName(b.model)
+}
+
+// fileName is a model's name unless it is given another.
+func fileName(m *model.Model) string {
+	return strings.TrimSuffix(filepath.Base(filepath.Clean(m.Path)), ".gguf")
 }
 
 // rowsOfStep is the most rows of one step of a service.

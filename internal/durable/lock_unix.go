@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package durable
 
 import (
 	"errors"
@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes the lock of an open file. Without wait it reports whether it got it.
-func lockFile(f *os.File, wait bool) (bool, error) {
+// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. Without wait
+// it reports whether it got it.
+func LockFile(f *os.File, wait bool) (bool, error) {
 	how := unix.LOCK_EX
 	if !wait {
 		how |= unix.LOCK_NB

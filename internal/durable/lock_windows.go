@@ -1,4 +1,4 @@
-package store
+package durable
 
 import (
 	"errors"
@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes the lock of an open file. Without wait it reports whether it got it.
-func lockFile(f *os.File, wait bool) (bool, error) {
+// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. Without wait
+// it reports whether it got it.
+func LockFile(f *os.File, wait bool) (bool, error) {
 	flags := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK)
 	if !wait {
 		flags |= windows.LOCKFILE_FAIL_IMMEDIATELY

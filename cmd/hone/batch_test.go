@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hone/internal/testdata"
+)
+
+// TestBatchReal answers lines with a real model: the same bytes at any batch, the greedy ones equal to `hone run`.
+func TestBatchReal(t *testing.T) {
+	t.Setenv("HONE_HOME", t.TempDir())
+	path := testdata.Models(t, smolLM2)
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.jsonl")
+	var lines strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&lines, `{"custom_id":"c%d","method":"POST","url":"/v1/chat/completions","body":{"model":%q,"messages":[{"role":"user","content":"Count to %d."}],"max_tokens":8,"temperature":%d}}`+"\n",
+			i, path, i+2, i%2)
+	}
+	lines.WriteString("no request\n")
+	if err := os.WriteFile(in, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := func(size string) []byte {
+		out := filepath.Join(dir, "out"+size)
+		var r batchReport
+		decode(t, &r, "batch", path, "--in", in, "--out", out, "--batch", size, "--ctx", "512", "--json")
+		if r.Lines != 13 || r.Answered != 12 || r.Invalid != 1 || r.CompletionTokens == 0 {
+			t.Errorf("%+v", r)
+		}
+		return []byte(read(t, out))
+	}
+	one := answers("1")
+	if !bytes.Equal(one, answers("8")) {
+		t.Error("other bytes with 8 lines at once")
+	}
+	var ran runReport
+	decode(t, &ran, "run", path, "--max-tokens", "8", "--json", "Count to 2.")
+	if text := fmt.Sprintf(`"content":%q`, ran.Text); !bytes.Contains(one, []byte(text)) {
+		t.Errorf("hone run writes %s, the batch does not", text)
+	}
+}
