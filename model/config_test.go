@@ -151,6 +151,15 @@ func FuzzConfig(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	for _, c := range oracleCases(f) {
+		for _, change := range []m{nil, {"num_hidden_layers": maxBlocks, "n_layer": maxBlocks, "layer_types": nil}} {
+			b, err := json.Marshal(with(c.Config, change))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var config map[string]any
 		d := json.NewDecoder(bytes.NewReader(b))

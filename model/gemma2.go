@@ -18,6 +18,9 @@ func gemma2(c *Config) *decoder {
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
 	d.attention.Softcap = c.Optional("attn_logit_softcapping", "attn_logit_softcapping", 50)
 	d.softcap = c.Optional("final_logit_softcapping", "final_logit_softcapping", 30)
+	if d.softcap == 0 || d.attention.Softcap == 0 {
+		c.noGGUF("it has no soft caps, which every gemma2 file has")
+	}
 	d.windows = c.Windows(d.blocks, c.Window(4096), func(i int) bool { return i%2 == 0 })
 	return d
 }

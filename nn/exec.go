@@ -12,7 +12,7 @@ import (
 // Options of an executor. The zero value of each field is a sensible default save MaxTokens and Pool.
 type Options struct {
 	MaxTokens  int // most rows in one batch
-	MaxContext int // most positions in one sequence; at least MaxTokens, at most the rows of a table of learned positions
+	MaxContext int // most positions in one sequence, 0: MaxTokens; at most the rows of a table of learned positions
 	KV         KVConfig
 	Pool       *kernel.Pool
 	Group      parallel.Group // nil: one rank
@@ -74,7 +74,9 @@ func New(p *Program, src Source, opt Options) (*Exec, error) {
 	if opt.Stream && opt.Keep {
 		return nil, fmt.Errorf("nn: Stream drops weights that Keep's backward pass needs; choose one")
 	}
-	opt.MaxContext = max(opt.MaxContext, opt.MaxTokens)
+	if opt.MaxContext < 1 {
+		opt.MaxContext = opt.MaxTokens
+	}
 	if n := p.positions(); n > 0 {
 		opt.MaxContext = min(opt.MaxContext, n)
 	}
