@@ -54,6 +54,7 @@ func build(s source) (p *pipeline, err error) {
 	if p.template, err = parsePost(s.post); err != nil {
 		return nil, err
 	}
+	p.pair = parsePair(s.post)
 	if s.spm != nil {
 		p.decoder, p.lead = s.spm.decoder()
 	} else if p.decoder, err = parseDecoder(s.decoder, s.modelType); err != nil {

@@ -22,6 +22,7 @@ type pipeline struct {
 	steps      []splitter   // pre-tokenizer
 	model      model        //
 	template   []int32      // ids around the text, templateText for the text
+	pair       pairRule     // likewise around two texts
 	decoder    tokenDecoder //
 	lead       leadStrip    // taken away from the front of a decoded text
 
