@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"hone/checkpoint"
 	"hone/nn"
 	"hone/quant"
 )
@@ -118,6 +119,12 @@ func (m *Model) Matrix(name string) (quant.Matrix, error) {
 		return nil, fmt.Errorf("%s: tensor %s: %w", m.Path, place.Tensor, err)
 	}
 	return w, nil
+}
+
+// Stored describes the file's tensor that a weight is in.
+func (m *Model) Stored(name string) checkpoint.Info {
+	info, _ := m.File.Info(m.places[name].Tensor)
+	return info
 }
 
 // Vector gives a norm gain or a bias by canonical name.

@@ -79,6 +79,11 @@ func addFiles(files map[string][]byte, m *model.Model) error {
 		return fmt.Errorf("%s: %w", m.Path, err)
 	}
 	files["tokenizer.json"], files["tokenizer_config.json"] = tok.ToJSON()
+	return addKept(files, m)
+}
+
+// addKept adds the files that are taken over as they are.
+func addKept(files map[string][]byte, m *model.Model) error {
 	if m.File.Kind() != "hf" {
 		return nil
 	}
