@@ -37,16 +37,24 @@ func (a *Attend) Cost(_ *Program, tokens, context int) Cost {
 	return Cost{Flops: 4 * int64(tokens) * int64(context) * int64(a.spec.Heads*a.spec.Size)}
 }
 
-// tileKeys is the number of keys whose scores are held at once: a tile starts at a multiple of it, so the order in
-// which a query meets its keys depends on their positions alone.
-const tileKeys = 4 * BlockTokens
+// tileKeys is the number of keys whose softmax is taken at once. A tile starts at a multiple of it, and the tiles of a
+// query are merged in order: its bits depend on positions alone, not on how rows and tiles are shared out as tasks.
+const tileKeys = 8 * BlockTokens
 
 // queryRows bounds the rows of one task's score tile.
 const queryRows = 48
 
+// partial is the softmax of some rows over some keys: the largest score, the sum of exp(score - max), and the values
+// weighted by that.
+type partial struct {
+	max, sum []float32 // [rows]
+	out      []float32 // [rows, pad]
+}
+
+// attendScratch is one worker's: scaled queries, scores, a decoded tile of the cache, one tile's softmax and the total.
 type attendScratch struct {
-	q, scores, out, tile []float32
-	max, sum             []float32
+	q, scores, cache     []float32
+	tile, total, weights []float32
 }
 
 type boundAttend struct {
@@ -79,7 +87,8 @@ func (a *Attend) bind(x *Exec) (bound, error) {
 
 func (b *boundAttend) forward() {
 	b.x.forRows(b.x.width(b.q)*4, b.run)
-	b.x.opt.Pool.Run(len(b.x.chunks)*b.kvHeads, b)
+	b.cutTasks()
+	b.x.opt.Pool.Run(len(b.x.attendTasks)*b.kvHeads, b)
 }
 
 // storeRows rotates q and k of rows [lo, hi) and writes k and v to the store.
@@ -101,31 +110,6 @@ func (b *boundAttend) storeRows(lo, hi int) {
 	}
 }
 
-// chunk is a run of tokens of one sequence that one task handles for one head group.
-type chunk struct{ seq, from, n int }
-
-// Do runs task i: one chunk of queries against one key/value head.
-func (b *boundAttend) Do(i, worker int) {
-	c, head := b.x.chunks[i/b.kvHeads], i%b.kvHeads
-	s := b.x.attendScratch[worker]
-	seq := &b.x.batch.Seqs[c.seq]
-	rows := c.n * b.group
-	b.gather(s, seq, c, head)
-	for r := range rows {
-		s.max[r], s.sum[r] = float32(math.Inf(-1)), 0
-		if b.sinks != nil { // a key of its own logit and no value, before all others
-			s.max[r], s.sum[r] = b.sinks[head*b.group+r%b.group], 1
-		}
-	}
-	clear(s.out[:rows*b.pad])
-	first, _ := b.seen(seq, c.from)
-	_, end := b.seen(seq, c.from+c.n-1)
-	for tile := first / tileKeys * tileKeys; tile < end; tile += tileKeys {
-		b.tile(s, seq, c, head, tile, min(tileKeys, end-tile))
-	}
-	b.scatter(s, seq, c, head)
-}
-
 // seen is the range of positions whose keys row t of a sequence's rows attends to.
 func (b *boundAttend) seen(seq *Seq, t int) (from, to int) {
 	if !b.spec.Causal {
@@ -139,40 +123,43 @@ func (b *boundAttend) seen(seq *Seq, t int) (from, to int) {
 }
 
 // gather copies the chunk's scaled queries of one head group to rows (token, head).
-func (b *boundAttend) gather(s *attendScratch, seq *Seq, c chunk, head int) {
+func (b *boundAttend) gather(s *attendScratch, c *chunk, head int) {
 	q := b.x.value(b.q)
 	n := b.group * b.dim
 	for t := range c.n {
-		at := (seq.Offset+c.from+t)*b.heads*b.dim + head*n
+		at := (b.x.batch.Seqs[c.seq].Offset+c.from+t)*b.heads*b.dim + head*n
 		kernel.Scale(s.q[t*n:(t+1)*n], q[at:at+n], b.scale)
 	}
 }
 
-// tile adds n keys from position first on to the running softmax of every row (Milakov and Gimelshein 2018).
-func (b *boundAttend) tile(s *attendScratch, seq *Seq, c chunk, head, first, n int) {
+// tile takes the softmax of the chunk's rows over the keys of one tile.
+func (b *boundAttend) tile(p partial, s *attendScratch, c *chunk, head, tile int) {
 	x, layer, rows := b.x, b.x.storeLayer(b.layer), c.n*b.group
+	seq, first := &x.batch.Seqs[c.seq], tile*tileKeys
+	_, end := b.seen(seq, c.from+c.n-1)
+	n := min(tileKeys, end-first)
 	for at := 0; at < n; at += BlockTokens {
-		keys := x.store.keys(layer, x.block(c.seq, first+at), head, s.tile)
+		keys := x.store.keys(layer, x.block(c.seq, first+at), head, s.cache)
 		kernel.Panel(rows, b.dim, s.q, b.dim, keys, BlockTokens, s.scores[at:], tileKeys, false)
 	}
 	for r := range rows {
 		from, to := b.seen(seq, c.from+r/b.group)
-		b.softmaxRow(s, r, n, min(max(from-first, 0), n), min(max(to-first, 0), n))
+		row := s.scores[r*tileKeys : r*tileKeys+n]
+		p.max[r], p.sum[r] = b.softmaxRow(row, min(max(from-first, 0), n), min(max(to-first, 0), n))
 	}
 	for at := 0; at < n; at += BlockTokens {
-		values := x.store.values(layer, x.block(c.seq, first+at), head, s.tile)
+		values := x.store.values(layer, x.block(c.seq, first+at), head, s.cache)
 		for d := 0; d < b.pad; d += kernel.PanelWidth {
-			kernel.Panel(rows, min(BlockTokens, n-at), s.scores[at:], tileKeys, values[d:], b.pad, s.out[d:], b.pad, true)
+			kernel.Panel(rows, min(BlockTokens, n-at), s.scores[at:], tileKeys, values[d:], b.pad, p.out[d:], b.pad, at > 0)
 		}
 	}
 }
 
-// softmaxRow turns scores [from, to) of the row's n into weights relative to its running maximum and clears the rest.
-func (b *boundAttend) softmaxRow(s *attendScratch, r, n, from, to int) {
-	row := s.scores[r*tileKeys : r*tileKeys+n]
+// softmaxRow turns scores [from, to) of a row into exp(score - max), clears the rest, and returns max and sum.
+func (b *boundAttend) softmaxRow(row []float32, from, to int) (most, sum float32) {
 	if from >= to {
 		clear(row)
-		return
+		return float32(math.Inf(-1)), 0
 	}
 	clear(row[:from])
 	clear(row[to:])
@@ -180,14 +167,8 @@ func (b *boundAttend) softmaxRow(s *attendScratch, r, n, from, to int) {
 	if b.spec.Softcap != 0 {
 		softcap(row, float32(b.spec.Softcap))
 	}
-	if m := kernel.Max(row); m > s.max[r] {
-		shrink := float32(math.Exp(float64(s.max[r] - m)))
-		out := s.out[r*b.pad : (r+1)*b.pad]
-		kernel.Scale(out, out, shrink)
-		s.sum[r] *= shrink
-		s.max[r] = m
-	}
-	s.sum[r] += kernel.ExpSum(row, row, s.max[r])
+	most = kernel.Max(row)
+	return most, kernel.ExpSum(row, row, most)
 }
 
 // softcap sets x to c·tanh(x/c), as c - 2c/(exp(2x/c)+1): within c·2e-7 of it.
@@ -199,10 +180,43 @@ func softcap(x []float32, c float32) {
 	}
 }
 
-func (b *boundAttend) scatter(s *attendScratch, seq *Seq, c chunk, head int) {
+// start makes p the softmax over the sinks alone: each is a key of its own logit and no value, before all others.
+func (b *boundAttend) start(p partial, head int) {
+	clear(p.out)
+	for r := range p.max {
+		p.max[r], p.sum[r] = b.sinks[head*b.group+r%b.group], 1
+	}
+}
+
+// merge joins the next tile to a total (Milakov and Gimelshein 2018): the side of the smaller maximum is scaled to the
+// other. weights is room for a number a row.
+func (b *boundAttend) merge(total, tile partial, weights []float32) {
+	weights = weights[:len(tile.max)]
+	for r, most := range tile.max {
+		weights[r] = min(most, total.max[r]) - max(most, total.max[r])
+	}
+	kernel.Exp(weights, weights)
+	for r, most := range tile.max {
+		out, add, w := total.out[r*b.pad:(r+1)*b.pad], tile.out[r*b.pad:(r+1)*b.pad], weights[r]
+		switch {
+		case math.IsInf(float64(most), -1): // the row sees no key of the tile
+		case most <= total.max[r]:
+			kernel.Axpy(out, w, add)
+			total.sum[r] += w * tile.sum[r]
+		default:
+			kernel.Scale(out, out, w)
+			kernel.Add(out, out, add)
+			total.sum[r] = w*total.sum[r] + tile.sum[r]
+			total.max[r] = most
+		}
+	}
+}
+
+// scatter writes the total's values over its sum to the chunk's rows.
+func (b *boundAttend) scatter(total partial, c *chunk, head int) {
 	out := b.x.value(b.out)
-	for r := range c.n * b.group {
-		at := (seq.Offset+c.from+r/b.group)*b.heads*b.dim + (head*b.group+r%b.group)*b.dim
-		kernel.Scale(out[at:at+b.dim], s.out[r*b.pad:r*b.pad+b.dim], 1/s.sum[r])
+	for r, sum := range total.sum {
+		at := (b.x.batch.Seqs[c.seq].Offset+c.from+r/b.group)*b.heads*b.dim + (head*b.group+r%b.group)*b.dim
+		kernel.Scale(out[at:at+b.dim], total.out[r*b.pad:r*b.pad+b.dim], 1/sum)
 	}
 }

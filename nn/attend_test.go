@@ -14,7 +14,7 @@ func attentions() map[string]Attention {
 		"biases of qkv":  func(a *Attention) { a.QKVBias = true },
 		"bias of output": func(a *Attention) { a.OBias = true },
 		"window":         func(a *Attention) { a.Window = 5 },
-		"wide window":    func(a *Attention) { a.Window = 150 },
+		"wide window":    func(a *Attention) { a.Window = 280 },
 		"scale":          func(a *Attention) { a.Scale = 0.6 },
 		"softcap":        func(a *Attention) { a.Softcap = 1.5 },
 		"sinks":          func(a *Attention) { a.Sinks = "sinks" },
@@ -35,7 +35,7 @@ func attentions() map[string]Attention {
 		all[name] = a
 	}
 	a := all["norm of heads"]
-	a.QKVBias, a.OBias, a.Window, a.Scale, a.Softcap, a.Sinks, a.NormPlusOne = true, true, 140, 0.6, 2, "sinks", true
+	a.QKVBias, a.OBias, a.Window, a.Scale, a.Softcap, a.Sinks, a.NormPlusOne = true, true, 290, 0.6, 2, "sinks", true
 	a.Rope = all["longrope"].Rope
 	all["all"] = a
 	return all
@@ -83,27 +83,35 @@ func cappedHead() *Program {
 }
 
 // TestAttentionKinds holds each kind over several tiles of keys to the interpreter, and its chunks, its decoding from a
-// cache beside other sequences and its block by block loading to the bits of the whole.
+// cache beside other sequences, its block by block loading and its tiles without tasks of their own to the bits of the
+// whole.
 func TestAttentionKinds(t *testing.T) {
-	tokens, tables := texts()
+	tokens, tables := textsOf(530, 33, 257)
 	for name, a := range attentions() {
 		t.Run(name, func(t *testing.T) {
 			p := attentionProgram(a)
 			src := newRandomSource(p, 21)
-			x := newExec(t, p, src, Options{MaxTokens: 400, KV: KVConfig{Blocks: textBlocks}})
+			x := newExec(t, p, src, Options{MaxTokens: 820, KV: KVConfig{Blocks: 17 + 2 + 9}})
 			var want [][]float32
 			for _, text := range tokens {
 				want = append(want, allLogits(t, x, whole(text)))
 			}
 			checkLogits(t, want[0], src, p, tokens[0])
-			for _, sizes := range [][]int{{1}, {31, 1, 64}, {7, 50}} {
+			for _, sizes := range [][]int{{1}, {31, 1, 64}, {7, 250}} {
 				got := inPieces(t, x, tokens, tables, sizes...)
 				for i := range tokens {
 					sameBits(t, fmt.Sprint("pieces ", sizes, " text ", i), got[i], want[i])
 				}
 			}
-			streamed := newExec(t, p, src, Options{MaxTokens: 400, Stream: true})
+			streamed := newExec(t, p, src, Options{MaxTokens: 820, Stream: true})
 			sameBits(t, "streamed", allLogits(t, streamed, whole(tokens[0])), want[0])
+			sameBits(t, "again", allLogits(t, x, whole(tokens[0])), want[0])
+			cut := len(x.attendTasks)
+			x.partials = nil
+			sameBits(t, "uncut", allLogits(t, x, whole(tokens[0])), want[0])
+			if uncut := len(x.attendTasks); uncut != len(x.chunks) || uncut >= cut && a.Window != 5 {
+				t.Errorf("%d tasks where each tile is one, %d where none is, %d chunks", cut, uncut, len(x.chunks))
+			}
 		})
 	}
 }

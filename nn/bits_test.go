@@ -55,9 +55,11 @@ func eachImplementation(t *testing.T, test func(t *testing.T)) {
 }
 
 // texts are sequences whose lengths end before, on and after borders of blocks and tiles, each with its block table.
-func texts() (tokens [][]int32, tables [][]int32) {
+func texts() (tokens [][]int32, tables [][]int32) { return textsOf(140, 33, 64, 1, 129) }
+
+func textsOf(lengths ...int) (tokens [][]int32, tables [][]int32) {
 	next := int32(0)
-	for i, n := range []int{140, 33, 64, 1, 129} {
+	for i, n := range lengths {
 		tokens = append(tokens, tinyTokens(n + i)[i:])
 		table := make([]int32, (n+BlockTokens-1)/BlockTokens)
 		for j := range table {

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"hone/kernel"
 	"hone/parallel"
@@ -61,6 +62,9 @@ type Exec struct {
 	mult          *quant.Multiplier
 	rowTask       rowTask
 	attendScratch []*attendScratch
+	attendTasks   []attendTask
+	tilesLeft     []atomic.Int32 // by chunk and head
+	partials      []float32
 	ropes         []*ropeTable
 	converted     conversions
 	memory        Memory
@@ -241,22 +245,6 @@ func (x *Exec) planRows() {
 	}
 	for _, t := range x.ropes {
 		t.grow(x.opt.MaxContext)
-	}
-}
-
-// planAttention makes each worker's scratch, wide enough for every layer.
-func (x *Exec) planAttention() {
-	widest := x.p.widestHeads()
-	rows, pad := max(queryRows, widest.group), padded(widest.headDim)
-	for range x.opt.Pool.Workers() {
-		x.attendScratch = append(x.attendScratch, &attendScratch{
-			q:      make([]float32, rows*widest.headDim),
-			scores: make([]float32, rows*tileKeys),
-			out:    make([]float32, rows*pad),
-			tile:   make([]float32, BlockTokens*pad),
-			max:    make([]float32, rows),
-			sum:    make([]float32, rows),
-		})
 	}
 }
 

@@ -198,7 +198,7 @@ func (x *Exec) checkBlocks(s *Seq) error {
 func (x *Exec) cutChunks(seq, rows int) {
 	n := max(1, queryRows/max(1, x.p.widestHeads().group))
 	for from := (rows - 1) / n * n; from >= 0; from -= n {
-		x.chunks = append(x.chunks, chunk{seq, from, min(n, rows-from)})
+		x.chunks = append(x.chunks, chunk{seq: seq, from: from, n: min(n, rows-from)})
 	}
 }
 
