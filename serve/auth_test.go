@@ -17,9 +17,14 @@ var routes = map[string]grant{
 	"GET /readyz":               open,
 	"GET /v1/models":            needsKey,
 	"GET /v1/models/{model}":    needsKey,
+	"POST /classify":            needsKey,
+	"POST /rerank":              needsKey,
 	"POST /v1/chat/completions": needsKey,
+	"POST /v1/classify":         needsKey,
 	"POST /v1/completions":      needsKey,
 	"POST /v1/embeddings":       needsKey,
+	"POST /v1/rerank":           needsKey,
+	"POST /v2/rerank":           needsKey,
 }
 
 func TestRouteTable(t *testing.T) {

@@ -74,7 +74,7 @@ func TestBatchLines(t *testing.T) {
 		{post("/v1/chat/completions", chatBody+`,"stream":true}`), `"status_code":400,"request_id":"req-ID","body":{"error":{"message":"a line of a batch has one whole answer`},
 		{post("/v1/chat/completions", `{"model":"gpt-4","messages":[{"role":"user","content":"hi"}]}`), `"status_code":404`},
 		{post("/v1/embeddings", `{"model":"tiny","input":"a"}`), `"status_code":400`},
-		{post("/v1/models", `{}`), `"response":null,"error":{"code":"invalid_url","message":"url is \"/v1/models\": a batch takes /v1/chat/completions, `},
+		{post("/v1/models", `{}`), `"response":null,"error":{"code":"invalid_url","message":"url is \"/v1/models\": a batch takes /classify, /rerank, /v1/chat/completions, `},
 		{`{"custom_id":"y","method":"GET","url":"/v1/completions","body":{}}`, `"custom_id":"y","response":null,"error":{"code":"invalid_value","message":"method is \"GET\"`},
 		{`{"custom_id":"y","method":"POST","url":"/v1/completions"}`, `"message":"body is missing`},
 		{`{"method":"POST","url":"/v1/completions","body":{}}`, `"custom_id":null,"response":null,"error":{"code":"missing_required_parameter"`},

@@ -65,8 +65,8 @@ func (s *Server) serveEmbeddings(x *exchange) error {
 	if err := s.checkModel(e.model); err != nil {
 		return err
 	}
-	if s.config.Embedder == nil {
-		return invalid("model", "unsupported_model", "the model %s has no embeddings: it makes text", e.model)
+	if s.config.Embedder == nil || s.config.Classes != nil {
+		return invalid("model", "unsupported_model", "the model %s has no embeddings, since it %s", e.model, s.kind())
 	}
 	batch, tokens, err := s.embeddingBatch(&e)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) serveEmbeddings(x *exchange) error {
 }
 
 // embeddingBatch turns the inputs into ids and counts them.
-func (s *Server) embeddingBatch(e *embedding) (batch [][]int32, tokens int, err error) {
+func (s *Server) embeddingBatch(e *embedding) (batch []Text, tokens int, err error) {
 	if len(e.inputs) == 0 {
 		return nil, 0, missing("input")
 	}
@@ -103,14 +103,14 @@ func (s *Server) embeddingBatch(e *embedding) (batch [][]int32, tokens int, err 
 		if len(ids) > s.config.Context {
 			return nil, 0, contextExceeded(in.path, s.config.Context, len(ids), 0)
 		}
-		batch = append(batch, ids)
+		batch = append(batch, Text{IDs: ids})
 		tokens += len(ids)
 	}
 	return batch, tokens, nil
 }
 
 // vectors waits for the model's turn and asks it.
-func (s *Server) vectors(ctx context.Context, batch [][]int32) ([][]float32, error) {
+func (s *Server) vectors(ctx context.Context, batch []Text) ([][]float32, error) {
 	if err := s.embed.enter(ctx); err != nil {
 		return nil, err
 	}

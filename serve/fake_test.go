@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +56,14 @@ func (byteTokenizer) Encode(text string, opt tokenizer.EncodeOptions) ([]int32, 
 		ids = append(ids, int32(c))
 	}
 	return ids, nil
+}
+
+// EncodePair puts 256 before both texts; the second has type 1.
+func (t byteTokenizer) EncodePair(a, b string, opt tokenizer.EncodeOptions) (ids, types []int32, err error) {
+	ids, err = t.Encode(a, opt)
+	second, err2 := t.Encode(b, opt)
+	types = append(make([]int32, len(ids)), slices.Repeat([]int32{1}, len(second))...)
+	return append(ids, second...), types, errors.Join(err, err2)
 }
 
 func (byteTokenizer) Decode(ids []int32, skipSpecial bool) string {
@@ -205,9 +214,10 @@ func testServer(t testing.TB, f *fakeEngine, change ...func(*Config)) *Server {
 	return s
 }
 
-func embedder(_ context.Context, inputs [][]int32) ([][]float32, error) {
+func embedder(_ context.Context, inputs []Text) ([][]float32, error) {
 	var out [][]float32
-	for _, ids := range inputs {
+	for _, in := range inputs {
+		ids := in.IDs
 		out = append(out, []float32{float32(len(ids)), 0.1, -1e-7, float32(ids[0])})
 	}
 	return out, nil

@@ -60,7 +60,7 @@ func newMetrics(s *Server) *metrics {
 		choices:   histogram("vllm:request_params_n", "Choices asked for.", []float64{1, 2, 5, 10, 20}),
 		maxTokens: histogram("vllm:request_params_max_tokens", "max_tokens asked for.", tokenBuckets),
 		embeddings: prometheus.NewCounter(prometheus.CounterOpts{Name: "hone:embedding_tokens_total",
-			Help: "Tokens of embedded texts.", ConstLabels: labels}),
+			Help: "Tokens of texts that were embedded, classified or ranked.", ConstLabels: labels}),
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(m.requests, m.panics, m.embeddings, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

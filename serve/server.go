@@ -48,6 +48,7 @@ func (f fromEngine) Submit(ctx context.Context, r engine.Request) (Stream, error
 // Tokenizer is what the service needs of a tokenizer.
 type Tokenizer interface {
 	Encode(text string, opt tokenizer.EncodeOptions) ([]int32, error) // an error is the text's fault
+	EncodePair(a, b string, opt tokenizer.EncodeOptions) (ids, types []int32, err error)
 	Decode(ids []int32, skipSpecial bool) string
 	TokenBytes(id int32) []byte
 	VocabSize() int
@@ -60,8 +61,11 @@ type Message = tokenizer.Message
 // is the request's fault: it is shown to the client.
 type ChatTemplate func(messages []Message) (string, error)
 
+// Text is what an encoder reads: ids, and their types where two texts were put together (nil: all 0).
+type Text struct{ IDs, Types []int32 }
+
 // Embedder returns one vector for each input, all of one width. It is called by one request at a time.
-type Embedder func(ctx context.Context, inputs [][]int32) ([][]float32, error)
+type Embedder func(ctx context.Context, inputs []Text) ([][]float32, error)
 
 // Config says what is served, where, and to whom.
 type Config struct {
@@ -73,7 +77,8 @@ type Config struct {
 	Tokenizer Tokenizer
 	Generator Generator    // nil: an encoder, which has no chat and no completions
 	Template  ChatTemplate // nil: no chat
-	Embedder  Embedder     // nil: no embeddings
+	Embedder  Embedder     // nil: no encoder
+	Classes   *Classes     // what the encoder's vectors are the logits of; nil: they are embeddings
 	// NoSpecial keeps the tokenizer from putting special tokens round a prompt or an input text.
 	NoSpecial bool
 

@@ -110,7 +110,7 @@ func TestDeafClient(t *testing.T) {
 	wrote := make(chan struct{})
 	s := testServer(t, &fakeEngine{}, asEncoder, func(c *Config) {
 		c.Limits.WriteTimeout, c.Limits.DrainTimeout = 100*time.Millisecond, 20*time.Second
-		c.Embedder = func(_ context.Context, inputs [][]int32) ([][]float32, error) {
+		c.Embedder = func(_ context.Context, inputs []Text) ([][]float32, error) {
 			defer close(wrote)
 			out := make([][]float32, 64)
 			for i := range out {
@@ -335,7 +335,7 @@ func TestEmbeddingQueue(t *testing.T) {
 	hold, entered := make(chan struct{}), make(chan struct{}, 8)
 	s := testServer(t, nil, asEncoder, func(c *Config) {
 		c.MaxQueue = 1
-		c.Embedder = func(ctx context.Context, in [][]int32) ([][]float32, error) {
+		c.Embedder = func(ctx context.Context, in []Text) ([][]float32, error) {
 			entered <- struct{}{}
 			<-hold
 			return embedder(ctx, in)

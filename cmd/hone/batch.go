@@ -149,7 +149,7 @@ func (f *batchFlags) open(cmd *cobra.Command, m *model.Model, word string) (serv
 	}
 	c.Context, c.Tokenizer, done = size.context, words.tok, s.close
 	if m.Encoder() {
-		c.Embedder = embedder(s)
+		c.Embedder, c.Classes = embedder(s), classesOf(m)
 	} else if done, err = f.generator(s, size, words, &c); err != nil {
 		s.close()
 		return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"hone/engine"
+	"hone/model"
 	"hone/nn"
 	"hone/serve"
 )
@@ -81,16 +82,25 @@ func (l *late) Stats() engine.Stats {
 	return l.engine.Stats()
 }
 
-func (l *late) embed(ctx context.Context, inputs [][]int32) ([][]float32, error) {
+func (l *late) embed(ctx context.Context, inputs []serve.Text) ([][]float32, error) {
 	if err := l.wait(ctx); err != nil {
 		return nil, err
 	}
 	return l.vector(ctx, inputs)
 }
 
+// classesOf are the labels of a model with a classification head, nil for others.
+func classesOf(m *model.Model) *serve.Classes {
+	c := m.Design.Classes
+	if c == nil {
+		return nil
+	}
+	return &serve.Classes{Labels: c.Labels, Scores: c.Scores}
+}
+
 // embedder runs texts through an encoder, as many in one batch as it takes.
 func embedder(s *session) serve.Embedder {
-	return func(ctx context.Context, inputs [][]int32) ([][]float32, error) {
+	return func(ctx context.Context, inputs []serve.Text) ([][]float32, error) {
 		out := make([][]float32, 0, len(inputs))
 		for len(out) < len(inputs) {
 			if err := ctx.Err(); err != nil {
@@ -107,17 +117,25 @@ func embedder(s *session) serve.Embedder {
 }
 
 // embedBatch embeds the first inputs, as many as fit into one batch.
-func embedBatch(x *nn.Exec, inputs [][]int32) ([][]float32, error) {
+func embedBatch(x *nn.Exec, inputs []serve.Text) ([][]float32, error) {
 	var b nn.Batch
-	for _, ids := range inputs {
-		if len(b.Tokens)+len(ids) > x.MaxTokens() {
+	typed := x.Program().TokenTypes() > 1 // a model that does not tell two texts apart reads both alike
+	for _, in := range inputs {
+		if len(b.Tokens)+len(in.IDs) > x.MaxTokens() {
 			break
 		}
-		b.Seqs = append(b.Seqs, nn.Seq{Offset: len(b.Tokens), Len: len(ids)})
-		b.Tokens = append(b.Tokens, ids...)
+		b.Seqs = append(b.Seqs, nn.Seq{Offset: len(b.Tokens), Len: len(in.IDs)})
+		b.Tokens = append(b.Tokens, in.IDs...)
+		if typed && in.Types != nil {
+			b.Types = append(b.Types, make([]int32, len(b.Tokens)-len(in.IDs)-len(b.Types))...)
+			b.Types = append(b.Types, in.Types...)
+		}
+	}
+	if b.Types != nil {
+		b.Types = append(b.Types, make([]int32, len(b.Tokens)-len(b.Types))...)
 	}
 	if len(b.Seqs) == 0 {
-		return nil, fmt.Errorf("an input has %d tokens, the encoder takes %d", len(inputs[0]), x.MaxTokens())
+		return nil, fmt.Errorf("an input has %d tokens, the encoder takes %d", len(inputs[0].IDs), x.MaxTokens())
 	}
 	if err := x.Forward(&b); err != nil {
 		return nil, err

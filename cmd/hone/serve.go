@@ -57,7 +57,8 @@ func serveCommand() *cobra.Command {
 		Use:     "serve MODEL",
 		Short:   "Serve a model over an OpenAI-compatible API",
 		GroupID: groupUse,
-		Long: `Serve a model over an OpenAI-compatible API: chat, completions, embeddings, models; health and metrics.
+		Long: `Serve a model over an OpenAI-compatible API: chat, completions, embeddings, models; health and metrics. An encoder with a
+classification head answers /v1/classify, a cross-encoder or an embedding model /v1/rerank.
 
 The address is this machine's alone unless told otherwise; a wider one needs an API key and TLS, or --insecure-http.
 SIGTERM or Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
@@ -189,7 +190,7 @@ func (b *backend) config() serve.Config {
 		Ready: b.late.check, Listening: b.announce,
 	}
 	if b.model.Encoder() {
-		c.Context, c.Embedder = b.model.Design.Context, b.late.embed
+		c.Context, c.Embedder, c.Classes = b.model.Design.Context, b.late.embed, classesOf(b.model)
 		return c
 	}
 	c.Generator = b.late
