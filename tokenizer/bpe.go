@@ -21,8 +21,8 @@ type bpe struct {
 const shortWord = 24
 
 // newBPE builds the tables. A merge whose parts or result are no tokens is an error: it could not be followed.
-// merge(i) returns the two parts of merge i. keepFirst tells which of two equal merges counts.
-func newBPE(vocab map[string]int32, count int, merge func(i int) (left, right string, err error), keepFirst bool) (*bpe, error) {
+func newBPE(s *source) (*bpe, error) {
+	vocab := s.vocab
 	m := &bpe{vocab: vocab, unk: -1, cache: newWordCache()}
 	for b := range 256 {
 		m.bytes[b] = -1
@@ -30,10 +30,10 @@ func newBPE(vocab map[string]int32, count int, merge func(i int) (left, right st
 			m.bytes[b] = id
 		}
 	}
-	m.merges = newPairTable(count)
+	m.merges = newPairTable(s.merges)
 	var joined []byte
-	for i := range count {
-		left, right, err := merge(i)
+	for i := range s.merges {
+		left, right, err := s.merge(i)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,11 @@ func newBPE(vocab map[string]int32, count int, merge func(i int) (left, right st
 		if !okL || !okR || !ok {
 			return nil, fmt.Errorf("tokenizer: merge %d (%s + %s) names a token that the vocabulary lacks", i, quote(left), quote(right))
 		}
-		m.merges.put(l, r, int32(i), id, keepFirst)
+		rank := int32(i)
+		if s.rankByResult {
+			rank = id
+		}
+		m.merges.put(l, r, rank, id, s.keepFirstMerge)
 	}
 	return m, nil
 }

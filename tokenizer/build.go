@@ -3,22 +3,35 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
+	"unicode/utf8"
 )
+
+// scoredToken is a token of a Unigram vocabulary.
+type scoredToken struct {
+	token string
+	score float64
+}
 
 // source is a tokenizer as tokenizer.json describes it; GGUF metadata is put into this form first, so that both ways
 // build the same pipeline and ToJSON has only to write it down.
 type source struct {
 	normalizer, pre, post, decoder json.RawMessage
 	added                          []addedToken
-	modelType                      string // "BPE", "WordPiece", "SPM" (SentencePiece's BPE), "Unigram"
+	modelType                      string // "BPE", "WordPiece", "WordLevel", "Unigram", "SPM" (SentencePiece's BPE)
 	spm                            *spm   // of SentencePiece, nil: the model is tokenizer.json's
 	vocab                          map[string]int32
 	merges                         int
 	merge                          func(i int) (left, right string, err error)
 	keepFirstMerge                 bool
+	rankByResult                   bool // merges are ranked by the id of what they make
 	ignoreMerges, fuseUnk          bool
+	byteFallback                   bool
+	scores                         []scoredToken // of Unigram, by id
 	unk                            string
+	unkID                          int32  // of Unigram, -1: none
 	prefix                         string // of continuation tokens
 	maxChars                       int
 	bos, eos, pad                  string
@@ -57,11 +70,16 @@ func build(s source) (p *pipeline, err error) {
 	p.pair = parsePair(s.post)
 	if s.spm != nil {
 		p.decoder, p.lead = s.spm.decoder()
-	} else if p.decoder, err = parseDecoder(s.decoder, s.modelType); err != nil {
+	} else if p.decoder, p.lead, err = parseDecoder(s.decoder); err != nil {
 		return nil, err
 	}
 	if err := p.checkTemplate(); err != nil {
 		return nil, err
+	}
+	if s.spm != nil && s.spm.frontOnly {
+		rest := s.spm.rules
+		rest.prefix = false
+		p.normRest = &rest
 	}
 	p.findEnds(&s)
 	p.source = s
@@ -145,36 +163,108 @@ func (s *source) newNormalizer() (normalizer, error) {
 }
 
 func buildModel(s *source, byteLevel bool) (model, error) {
-	switch s.modelType {
-	case "SPM":
+	switch {
+	case s.modelType == "SPM":
 		return s.spm.bpe(s.vocab)
-	case "Unigram":
+	case s.modelType == "BPE" && byteLevel:
+		return s.byteBPE()
+	case s.modelType == "Unigram" && s.spm != nil:
 		return s.spm.unigram(s.vocab)
-	case "BPE":
-		if !byteLevel {
-			return nil, &UnsupportedError{"model", "BPE without a ByteLevel pre-tokenizer", "byte-level BPE and WordPiece are supported"}
-		}
-		m, err := newBPE(s.vocab, s.merges, s.merge, s.keepFirstMerge)
-		if err != nil {
-			return nil, err
-		}
-		m.ignoreMerges, m.fuseUnk = s.ignoreMerges, s.fuseUnk
-		if s.unk != "" {
-			id, ok := s.vocab[s.unk]
-			if !ok {
-				return nil, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
-			}
-			m.unk = id
-		}
-		return m, nil
-	case "WordPiece":
-		id, ok := s.vocab[s.unk]
-		if !ok {
-			return nil, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
-		}
-		return newWordPiece(s.vocab, s.prefix, id, s.maxChars), nil
 	}
-	return nil, &UnsupportedError{"model", s.modelType, "BPE (byte-level) and WordPiece are supported"}
+	m, err := s.textModel()
+	if byteLevel && err == nil {
+		m = mappedModel{m}
+	}
+	return m, err
+}
+
+// textModel builds a model of tokenizer.json whose pieces are text.
+func (s *source) textModel() (model, error) {
+	if s.modelType == "Unigram" {
+		return s.unigram()
+	}
+	unk, err := s.unknown()
+	if err != nil {
+		return nil, err
+	}
+	switch s.modelType {
+	case "BPE":
+		return s.charBPE(unk)
+	case "WordPiece":
+		return newWordPiece(s.vocab, s.prefix, unk, s.maxChars), nil
+	case "WordLevel":
+		return wordLevel{s.vocab, unk}, nil
+	}
+	return nil, &UnsupportedError{"model", s.modelType, modelHint}
+}
+
+const modelHint = "BPE, Unigram, WordPiece and WordLevel are supported"
+
+// unknown returns the id of the unknown token, -1 if none is named.
+func (s *source) unknown() (int32, error) {
+	if s.unk == "" {
+		return -1, nil
+	}
+	id, ok := s.vocab[s.unk]
+	if !ok {
+		return -1, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
+	}
+	return id, nil
+}
+
+func (s *source) byteBPE() (*bpe, error) {
+	m, err := newBPE(s)
+	if err != nil {
+		return nil, err
+	}
+	m.ignoreMerges, m.fuseUnk = s.ignoreMerges, s.fuseUnk
+	m.unk, err = s.unknown()
+	return m, err
+}
+
+// charBPE builds a BPE model over characters.
+func (s *source) charBPE(unk int32) (*charBPE, error) {
+	b, err := newBPE(s)
+	if err != nil {
+		return nil, err
+	}
+	m := newCharBPE(s.vocab, b.merges)
+	m.ignoreMerges, m.fuseUnk, m.unk = s.ignoreMerges, s.fuseUnk, unk
+	for token, id := range s.vocab {
+		if r, n := utf8.DecodeRuneInString(token); n > 0 && n == len(token) {
+			m.setChar(r, id)
+		}
+	}
+	if s.byteFallback {
+		m.fallback = byteTokens(s.vocab)
+	}
+	m.cuts = newWordCuts(maps.Keys(s.vocab))
+	m.cuts.on = m.char('▁') >= 0
+	return m, nil
+}
+
+// unigram builds the Unigram model of tokenizer.json: all tokens can be found in the text, special ones too.
+func (s *source) unigram() (*unigram, error) {
+	m := &unigram{vocab: s.vocab, scores: make([]float64, len(s.scores)), unk: s.unkID}
+	low := math.Inf(1)
+	keys := make([]trieKey, len(s.scores))
+	for id, t := range s.scores {
+		if math.IsNaN(t.score) || math.IsInf(t.score, 0) {
+			return nil, fmt.Errorf("tokenizer: token %d (%s) has score %v", id, quote(t.token), t.score)
+		}
+		m.scores[id], keys[id] = t.score, trieKey{t.token, int32(id)}
+		low = min(low, t.score)
+	}
+	if m.unk >= 0 && int(m.unk) >= len(keys) {
+		return nil, fmt.Errorf("tokenizer: unk_id is %d, but there are only %d tokens", m.unk, len(keys))
+	}
+	m.trie, m.unkScore = newTrie(keys), low-unkPenalty
+	if s.byteFallback {
+		m.fallback = byteTokens(s.vocab)
+	}
+	m.cuts = newWordCuts(maps.Keys(s.vocab))
+	_, m.cuts.on = s.vocab[phantomSpace]
+	return m, nil
 }
 
 func (p *pipeline) checkTemplate() error {

@@ -8,11 +8,12 @@ import (
 
 // templateJSON writes a TemplateProcessing that puts ids before and after the text. Its pair form is the usual one: the
 // second text follows with the same ids after it.
-func templateJSON(tokens []string, before, after []int32) json.RawMessage {
+func templateJSON(spelling func(id int32) string, before, after []int32) json.RawMessage {
 	special := map[string]any{}
 	item := func(id int32, typeID int) any {
-		special[tokens[id]] = map[string]any{"id": tokens[id], "ids": []int32{id}, "tokens": []string{tokens[id]}}
-		return map[string]any{"SpecialToken": map[string]any{"id": tokens[id], "type_id": typeID}}
+		token := spelling(id)
+		special[token] = map[string]any{"id": token, "ids": []int32{id}, "tokens": []string{token}}
+		return map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": typeID}}
 	}
 	text := func(name string, typeID int) any {
 		return map[string]any{"Sequence": map[string]any{"id": name, "type_id": typeID}}

@@ -102,6 +102,9 @@ func (w *ggufWriter) putTokens(tokens []string, types []int32) {
 
 // bytePairs writes byte-level BPE, whose pre-tokenizer GGUF knows by name.
 func (w *ggufWriter) bytePairs() error {
+	if _, ok := w.p.model.(*bpe); !ok {
+		return &UnsupportedError{"GGUF form of model", "BPE over characters", "byte-level BPE and SentencePiece vocabularies can be written"}
+	}
 	pre, err := ggufPreName(w.s.pre, w.s.ignoreMerges)
 	if err != nil {
 		return err
@@ -136,7 +139,7 @@ func ggufPreName(pre json.RawMessage, ignoreMerges bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range append(slices.Clone(commonPre), preNames()...) {
+	for _, name := range append(slices.Clone(commonPre), sortedNames(ggufPre)...) {
 		rule, ok := ggufPre[name]
 		if !ok || rule.ignoreMerges != ignoreMerges {
 			continue

@@ -93,6 +93,45 @@ func parseVocab(raw []byte) (map[string]int32, error) {
 	return vocab, nil
 }
 
+// parseScores reads [["token", score], …].
+func parseScores(raw []byte) ([]scoredToken, error) {
+	c := jsonCursor{b: raw}
+	if !c.skip('[') {
+		return nil, fmt.Errorf("tokenizer: the Unigram vocabulary is no JSON array")
+	}
+	list := make([]scoredToken, 0, len(raw)/24)
+	for !c.skip(']') {
+		t, err := c.scored()
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: token %d of the Unigram vocabulary: %w", len(list), err)
+		}
+		list = append(list, t)
+		c.skip(',')
+	}
+	return list, nil
+}
+
+func (c *jsonCursor) scored() (t scoredToken, err error) {
+	if !c.skip('[') {
+		return t, fmt.Errorf("want an array at byte %d", c.at)
+	}
+	if t.token, err = c.text(); err != nil {
+		return t, err
+	}
+	if !c.skip(',') {
+		return t, fmt.Errorf("want a score at byte %d", c.at)
+	}
+	c.next()
+	start := c.at
+	for c.at < len(c.b) && c.b[c.at] != ']' && c.b[c.at] > ' ' {
+		c.at++
+	}
+	if t.score, err = strconv.ParseFloat(string(c.b[start:c.at]), 64); err == nil && !c.skip(']') {
+		err = fmt.Errorf("more than a score at byte %d", c.at)
+	}
+	return t, err
+}
+
 // parseMerges reads merges in both forms: "a b" and ["a", "b"].
 func parseMerges(raw []byte) ([][2]string, error) {
 	c := jsonCursor{b: raw}

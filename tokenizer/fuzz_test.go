@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -95,7 +96,7 @@ func byteTokenizer() Tokenizer {
 	for _, m := range merges {
 		vocab[m[0]+m[1]] = int32(len(vocab))
 	}
-	p, err := build(source{modelType: "BPE", vocab: vocab, pre: preGPT2.json(), merges: len(merges),
+	p, err := build(source{modelType: "BPE", vocab: vocab, pre: preGPT2.json(), decoder: json.RawMessage(`{"type":"ByteLevel"}`), merges: len(merges),
 		merge: func(i int) (string, string, error) { return merges[i][0], merges[i][1], nil }})
 	if err != nil {
 		panic(err)

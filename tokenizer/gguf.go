@@ -114,7 +114,7 @@ func (g *ggufReader) bpe(s *source) error {
 	}
 	rule, ok := ggufPre[pre]
 	if !ok {
-		return &UnsupportedError{"GGUF pre-tokenizer", pre, "known ones: " + strings.Join(preNames(), ", ")}
+		return &UnsupportedError{"GGUF pre-tokenizer", pre, "known ones: " + strings.Join(sortedNames(ggufPre), ", ")}
 	}
 	merges, ok := g.meta.Strings(ggufPrefix + "merges")
 	if !ok {
@@ -150,7 +150,7 @@ func (g *ggufReader) around(addBOS, addEOS bool, bos, eos int32) json.RawMessage
 	if before == nil && after == nil {
 		return nil
 	}
-	return templateJSON(g.tokens, before, after)
+	return templateJSON(func(id int32) string { return g.tokens[id] }, before, after)
 }
 
 // wordPiece reads a BERT vocabulary in llama.cpp's form: a token that begins a word carries U+2581 and a continuation

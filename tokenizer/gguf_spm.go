@@ -41,7 +41,7 @@ func (g *ggufReader) sentencePiece(s *source, modelType string) error {
 		}
 	}
 	s.modelType, s.spm, s.unk = modelType, v, v.spelling(v.unk)
-	s.added = v.added()
+	s.added = v.added(modelType)
 	g.attributes(s.added)
 	s.post = g.around(g.flag("add_bos_token", addBOS), g.flag("add_eos_token", addEOS), bos, eos)
 	return nil

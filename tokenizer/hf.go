@@ -2,48 +2,8 @@ package tokenizer
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 )
-
-// FromHF builds the tokenizer of a Hugging Face directory from tokenizer.json, tokenizer_config.json,
-// generation_config.json and chat_template.jinja, of which only the first must be there.
-func FromHF(dir string) (Tokenizer, error) {
-	var files [4][]byte
-	for i, name := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"} {
-		b, err := readFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) && i > 0 {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("tokenizer: %w", err)
-		}
-		files[i] = b
-	}
-	t, err := fromJSON(files[0], files[1], files[2], string(files[3]))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return t, nil
-}
-
-// maxFile bounds the files of a directory; the largest tokenizer.json in use has 35 MB.
-const maxFile = 256 << 20
-
-// readFile reads a file of a stranger's directory: a link in it may lead to a device that never ends.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", path, maxFile)
-	}
-	return os.ReadFile(path)
-}
 
 // FromJSON builds a tokenizer from the bytes of tokenizer.json and tokenizer_config.json, which may be nil.
 func FromJSON(tokenizerJSON, tokenizerConfigJSON []byte) (Tokenizer, error) {
@@ -70,6 +30,7 @@ type hfModel struct {
 	Merges       json.RawMessage `json:"merges"`
 	Dropout      *float64        `json:"dropout"`
 	UnkToken     *string         `json:"unk_token"`
+	UnkID        *int32          `json:"unk_id"`
 	Prefix       *string         `json:"continuing_subword_prefix"`
 	Suffix       *string         `json:"end_of_word_suffix"`
 	FuseUnk      bool            `json:"fuse_unk"`
@@ -98,27 +59,47 @@ func fromJSON(file, config, generation []byte, template string) (*pipeline, erro
 	return build(s)
 }
 
-func readModel(s *source, m *hfModel) error {
+func readModel(s *source, m *hfModel) (err error) {
 	s.modelType = m.Type
 	if s.modelType == "" { // older files leave it out
-		s.modelType = "WordPiece"
-		if len(m.Merges) > 0 {
-			s.modelType = "BPE"
-		}
-	}
-	if s.modelType != "BPE" && s.modelType != "WordPiece" {
-		return &UnsupportedError{"model", s.modelType, "BPE (byte-level) and WordPiece are supported"}
-	}
-	var err error
-	if s.vocab, err = parseVocab(m.Vocab); err != nil {
-		return err
+		s.modelType = m.inferType()
 	}
 	if m.UnkToken != nil {
 		s.unk = *m.UnkToken
 	}
-	if s.modelType == "BPE" {
-		return readBPE(s, m)
+	s.byteFallback, s.unkID = m.ByteFallback, -1
+	if s.modelType == "Unigram" {
+		return readUnigram(s, m)
 	}
+	if s.vocab, err = parseVocab(m.Vocab); err != nil {
+		return err
+	}
+	switch s.modelType {
+	case "BPE":
+		return readBPE(s, m)
+	case "WordPiece":
+		readWordPiece(s, m)
+		return nil
+	case "WordLevel":
+		return nil
+	}
+	return &UnsupportedError{"model", s.modelType, modelHint}
+}
+
+// inferType tells the model from the fields that are there, in the reference's order.
+func (m *hfModel) inferType() string {
+	switch {
+	case len(m.Vocab) > 0 && m.Vocab[0] == '[':
+		return "Unigram"
+	case len(m.Merges) > 0:
+		return "BPE"
+	case m.UnkToken != nil && m.Prefix == nil && m.MaxChars == nil:
+		return "WordLevel"
+	}
+	return "WordPiece"
+}
+
+func readWordPiece(s *source, m *hfModel) {
 	s.prefix, s.maxChars = "##", 100
 	if m.Prefix != nil {
 		s.prefix = *m.Prefix
@@ -128,6 +109,19 @@ func readModel(s *source, m *hfModel) error {
 	}
 	if s.unk == "" {
 		s.unk = "[UNK]"
+	}
+}
+
+func readUnigram(s *source, m *hfModel) (err error) {
+	if s.scores, err = parseScores(m.Vocab); err != nil {
+		return err
+	}
+	if m.UnkID != nil {
+		s.unkID = *m.UnkID
+	}
+	s.vocab = make(map[string]int32, len(s.scores))
+	for id, t := range s.scores {
+		s.vocab[t.token] = int32(id)
 	}
 	return nil
 }
@@ -141,8 +135,6 @@ func readBPE(s *source, m *hfModel) error {
 		unsupported = "continuing_subword_prefix"
 	case m.Suffix != nil && *m.Suffix != "":
 		unsupported = "end_of_word_suffix"
-	case m.ByteFallback:
-		unsupported = "byte_fallback"
 	}
 	if unsupported != "" {
 		return &UnsupportedError{Kind: "setting of the BPE model", Name: unsupported}
@@ -172,12 +164,26 @@ func (t *configToken) UnmarshalJSON(b []byte) error {
 }
 
 type hfConfig struct {
+	Class        string          `json:"tokenizer_class"`
 	BOS          configToken     `json:"bos_token"`
 	EOS          configToken     `json:"eos_token"`
 	CLS          configToken     `json:"cls_token"`
 	SEP          configToken     `json:"sep_token"`
 	Pad          configToken     `json:"pad_token"`
 	ChatTemplate json.RawMessage `json:"chat_template"`
+
+	// What follows is read only without a tokenizer.json.
+	Unk            configToken          `json:"unk_token"`
+	Mask           json.RawMessage      `json:"mask_token"`
+	Added          map[int32]addedToken `json:"added_tokens_decoder"`
+	AddBOS         *bool                `json:"add_bos_token"`
+	AddEOS         *bool                `json:"add_eos_token"`
+	AddPrefixSpace *bool                `json:"add_prefix_space"`
+	Legacy         *bool                `json:"legacy"`
+	LowerCase      *bool                `json:"do_lower_case"`
+	StripAccents   *bool                `json:"strip_accents"`
+	Chinese        *bool                `json:"tokenize_chinese_chars"`
+	ExtraIDs       *int                 `json:"extra_ids"`
 }
 
 func readConfig(s *source, config []byte) error {

@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // normalizer changes the text before it is split.
@@ -79,6 +81,53 @@ func (p prepend) normalize(s string) string {
 		return s
 	}
 	return string(p) + s
+}
+
+// nmt drops control characters and makes every kind of white space a space.
+func nmt(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 1 && r <= 8 || r == 0xB || r >= 0xE && r <= 0x1F || r == 0x7F || r == 0x8F || r == 0x9F:
+			return -1
+		case r == '\t' || r == '\n' || r == '\f' || r == '\r' || r == 0x1680 || r >= 0x200B && r <= 0x200F ||
+			r == 0x2028 || r == 0x2029 || r == 0x2581 || r == 0xFEFF || r == 0xFFFD:
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+func byteLevelText(s string) string { return string(appendByteLevel(nil, s)) }
+
+// normalize is the reference's reading of SentencePiece's table: a short grapheme cluster, else each of its characters,
+// becomes what its shortest known beginning becomes.
+func (c *charsmap) normalize(s string) string {
+	out := make([]byte, 0, len(s)+len(s)/8)
+	state := -1
+	for s != "" {
+		var cluster string
+		if len(s) == 1 || s[0] < utf8.RuneSelf && s[1] < utf8.RuneSelf && s[0] != '\r' {
+			cluster, s, state = s[:1], s[1:], -1
+		} else {
+			cluster, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
+		}
+		if len(cluster) < 6 {
+			if text, size := c.shortest(cluster); size > 0 {
+				out = append(out, text...)
+				continue
+			}
+		}
+		for i := 0; i < len(cluster); {
+			_, n := utf8.DecodeRuneInString(cluster[i:])
+			if text, size := c.shortest(cluster[i : i+n]); size > 0 {
+				out = append(out, text...)
+			} else {
+				out = append(out, cluster[i:i+n]...)
+			}
+			i += n
+		}
+	}
+	return validUTF8(string(out))
 }
 
 // strip takes white space away at the ends.

@@ -130,6 +130,37 @@ func compareFuzz(t *testing.T, path string) {
 	t.Logf("%d texts, %d differences", n, bad)
 }
 
+// TestOracleSentencePiece compares with what internal/oracle/sentencepiece_models.py left in $HONE_TOKENIZER_ORACLE: models as
+// NAME.model, texts with ids as NAME.spm.
+func TestOracleSentencePiece(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(oracleDir(t), "*.spm"))
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".spm"), func(t *testing.T) {
+			tok, err := FromSentencePiece([]byte(readText(t, strings.TrimSuffix(path, "spm")+"model")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := 0
+			lines := strings.Split(strings.TrimSpace(readText(t, path)), "\n")
+			for _, line := range lines {
+				var want struct {
+					Text string
+					IDs  []int32
+				}
+				if err := json.Unmarshal([]byte(line), &want); err != nil {
+					t.Fatal(err)
+				}
+				if got := encode(t, tok, want.Text, EncodeOptions{}); !slices.Equal(got, want.IDs) {
+					if bad++; bad <= 5 {
+						t.Errorf("%q\n got %v\nwant %v", want.Text, got, want.IDs)
+					}
+				}
+			}
+			t.Logf("%d texts, %d differences", len(lines), bad)
+		})
+	}
+}
+
 // TestExportForOracle writes the GGUF tokenizers as tokenizer.json for the oracle to read.
 func TestExportForOracle(t *testing.T) {
 	dir := oracleDir(t)

@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -32,10 +34,19 @@ type part struct {
 	SpecialTokens  map[string]struct {
 		IDs []int32 `json:"ids"`
 	} `json:"special_tokens"`
-	Sep     *tokenAndID `json:"sep"`
-	Cls     *tokenAndID `json:"cls"`
-	Prefix  *string     `json:"prefix"`
-	Cleanup *bool       `json:"cleanup"`
+	Sep           *tokenAndID `json:"sep"`
+	Cls           *tokenAndID `json:"cls"`
+	Prefix        *string     `json:"prefix"`
+	Suffix        *string     `json:"suffix"`
+	Cleanup       *bool       `json:"cleanup"`
+	Start         int         `json:"start"`
+	Stop          int         `json:"stop"`
+	Replacement   string      `json:"replacement"`
+	PrependScheme *string     `json:"prepend_scheme"`
+	Split         *bool       `json:"split"`
+	Delimiter     string      `json:"delimiter"`
+	Length        *int        `json:"length"`
+	Charsmap      string      `json:"precompiled_charsmap"`
 }
 
 type templateItem struct {
@@ -140,6 +151,12 @@ func newNormalizer(p *part) (normalizer, error) {
 		return normalizeFunc(lower), nil
 	case "StripAccents":
 		return normalizeFunc(stripAccents), nil
+	case "Nmt":
+		return normalizeFunc(nmt), nil
+	case "ByteLevel":
+		return normalizeFunc(byteLevelText), nil
+	case "Precompiled":
+		return newPrecompiled(p.Charsmap)
 	case "Strip":
 		return strip{p.StripLeft, p.StripRight}, nil
 	case "Prepend":
@@ -161,6 +178,19 @@ func newNormalizer(p *part) (normalizer, error) {
 		return n, nil
 	}
 	return nil, &UnsupportedError{Kind: "normalizer", Name: p.Type}
+}
+
+// newPrecompiled reads a table that is written in base64.
+func newPrecompiled(text string) (normalizer, error) {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: the precompiled charsmap: %w", err)
+	}
+	c, err := parseCharsmap(b)
+	if err == nil && c == nil {
+		err = errors.New("tokenizer: the normalizer Precompiled has no charsmap")
+	}
+	return c, err
 }
 
 // preChain is a parsed pre-tokenizer.
@@ -224,6 +254,23 @@ func (c *preChain) parse(raw json.RawMessage, depth int) error {
 		return c.addSplit(p)
 	case "BertPreTokenizer":
 		c.add("bert", bertSplit{})
+	case "Metaspace":
+		m, err := newMetaspace(p)
+		c.add("metaspace", m)
+		return err
+	case "CharDelimiterSplit":
+		c.add("delimiter", patternSplit{literalMatcher(p.Delimiter), removed, false})
+	case "UnicodeScripts":
+		c.add("scripts", scriptSplit{})
+	case "FixedLength":
+		n := 5
+		if p.Length != nil {
+			n = *p.Length
+		}
+		if n < 1 {
+			return fmt.Errorf("tokenizer: FixedLength of %d characters", n)
+		}
+		c.add("length", lengthSplit(n))
 	case "WhitespaceSplit":
 		c.add("whitespace", patternSplit{runeMatcher(isSpace), removed, false})
 	case "Whitespace":
@@ -374,32 +421,4 @@ func nest(outer, inner []int32) ([]int32, error) {
 		return nil, fmt.Errorf("tokenizer: the post-processor adds %d ids", len(out))
 	}
 	return out, nil
-}
-
-func parseDecoder(raw json.RawMessage, modelType string) (tokenDecoder, error) {
-	p, err := parsePart(raw, 0)
-	if err != nil {
-		return nil, err
-	}
-	for depth := 1; p != nil && p.Type == "Sequence" && len(p.Decoders) == 1; depth++ {
-		if p, err = parsePart(p.Decoders[0], depth); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case p == nil && modelType == "WordPiece":
-		return wordPieceDecoder{"##", true}, nil
-	case p == nil || p.Type == "ByteLevel" && modelType == "BPE":
-		return byteDecoder{}, nil
-	case p.Type == "WordPiece":
-		d := wordPieceDecoder{"##", true}
-		if p.Prefix != nil {
-			d.prefix = *p.Prefix
-		}
-		if p.Cleanup != nil {
-			d.cleanup = *p.Cleanup
-		}
-		return d, nil
-	}
-	return nil, &UnsupportedError{Kind: "decoder", Name: p.Type}
 }

@@ -16,13 +16,16 @@ import (
 func TestRefusals(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(tinyMerges, old, new, 1) }
 	cases := []struct{ name, file, want string }{
-		{"model", replace(`"type":"BPE"`, `"type":"Unigram"`), `model "Unigram" is not supported`},
-		{"normalizer", replace(`"type":"NFC"`, `"type":"Precompiled"`), `normalizer "Precompiled"`},
-		{"pre-tokenizer", replace(`"type":"Digits"`, `"type":"Metaspace"`), `pre-tokenizer "Metaspace"`},
+		{"model", replace(`"type":"BPE"`, `"type":"Odd"`), `model "Odd" is not supported`},
+		{"Unigram", replace(`"type":"BPE"`, `"type":"Unigram"`), `no JSON array`},
+		{"normalizer", replace(`"type":"NFC"`, `"type":"Odd"`), `normalizer "Odd"`},
+		{"charsmap", replace(`"type":"NFC"`, `"type":"Precompiled","precompiled_charsmap":"AAEAAA=="`), `256 bytes, but 0 follow`},
+		{"no charsmap", replace(`"type":"NFC"`, `"type":"Precompiled"`), `no charsmap`},
+		{"pre-tokenizer", replace(`"type":"Digits"`, `"type":"Odd"`), `pre-tokenizer "Odd"`},
+		{"metaspace", replace(`"type":"Digits"`, `"type":"Metaspace","prepend_scheme":"odd"`), `prepend_scheme "odd"`},
 		{"post-processor", replace(`"type":"TemplateProcessing"`, `"type":"Odd"`), `post-processor "Odd"`},
 		{"decoder", replace(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"CTC"}`), `decoder "CTC"`},
-		{"no bytes", replace(`{"type":"ByteLevel","add_prefix_space":false}`, `{"type":"WhitespaceSplit"}`), "BPE without a ByteLevel"},
-		{"fallback", replace(`"unk_token":null`, `"byte_fallback":true`), "byte_fallback"},
+		{"decoder after Fuse", replace(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"WordPiece"}]}`), `decoder "WordPiece"`},
 		{"dropout", replace(`"unk_token":null`, `"dropout":0.1`), "dropout"},
 		{"unknown token", replace(`"unk_token":null`, `"unk_token":"<u>"`), `unknown token "<u>"`},
 		{"merge", replace(`"a b"`, `"a x"`), "merge 0"},

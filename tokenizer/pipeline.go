@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // model turns one piece of text into ids.
@@ -17,6 +18,7 @@ const templateText = -1
 type pipeline struct {
 	raw        *addedSet    // added tokens found in the text as it is
 	norm       normalizer   // nil: none
+	normRest   normalizer   // of text that is not at the front of the whole, nil: norm
 	normalized *addedSet    // added tokens found in normalised text
 	scan       scanner      // hand-written form of steps, nil: none
 	steps      []splitter   // pre-tokenizer
@@ -33,11 +35,6 @@ type pipeline struct {
 	eos     []int32
 	chat    string
 	source  source
-}
-
-// tokenDecoder appends what a token adds to a text; first: the text begins with it.
-type tokenDecoder interface {
-	appendToken(dst []byte, token string, first bool) []byte
 }
 
 func (p *pipeline) Encode(text string, opt EncodeOptions) (ids []int32, err error) {
@@ -58,27 +55,58 @@ func (p *pipeline) Encode(text string, opt EncodeOptions) (ids []int32, err erro
 }
 
 func (p *pipeline) appendText(ids []int32, text string, parseSpecial bool) []int32 {
-	p.raw.cut(text, parseSpecial, func(id int32, piece string) {
+	atFront := true
+	p.raw.cut(text, parseSpecial, func(id int32, part string) {
+		front, norm := 0, p.norm
+		if atFront {
+			front = p.front(part)
+		} else if p.normRest != nil {
+			norm = p.normRest
+		}
+		atFront = false
 		if id >= 0 {
 			ids = append(ids, id)
 			return
 		}
-		if p.norm != nil {
-			piece = p.norm.normalize(piece)
+		if norm != nil {
+			part = norm.normalize(part)
 		}
-		p.normalized.cut(piece, parseSpecial, func(id int32, piece string) {
+		p.normalized.cut(part, parseSpecial, func(id int32, part string) {
 			if id >= 0 {
 				ids = append(ids, id)
 			} else {
-				ids = p.appendPlain(ids, piece)
+				ids = p.appendPlain(ids, piece{part, front})
 			}
+			front = max(0, front-len(part))
 		})
 	})
 	return ids
 }
 
+// front returns how many bytes the first character of text has when it is normalised; a piece that begins in them is
+// what the reference takes for the front of the text.
+func (p *pipeline) front(text string) int {
+	if p.steps == nil {
+		return 0 // nobody asks
+	}
+	_, n := utf8.DecodeRuneInString(text)
+	first := text[:n]
+	list, _ := p.norm.(normalizers)
+	for _, one := range list {
+		if first = one.normalize(first); first != "" {
+			continue
+		}
+		if _, ok := one.(*charsmap); ok {
+			return 1 // it hands the place on to the next character, all others do not
+		}
+		return 0
+	}
+	return len(first)
+}
+
 // appendPlain encodes text without added tokens.
-func (p *pipeline) appendPlain(ids []int32, text string) []int32 {
+func (p *pipeline) appendPlain(ids []int32, whole piece) []int32 {
+	text := whole.text
 	if p.scan != nil {
 		for i := 0; i < len(text); {
 			end := p.scan(text, i)
@@ -88,18 +116,18 @@ func (p *pipeline) appendPlain(ids []int32, text string) []int32 {
 		return ids
 	}
 	if len(p.steps) == 1 && p.steps[0] == (bertSplit{}) {
-		bertSplit{}.each(text, func(piece string) { ids = p.model.encode(ids, piece) })
+		bertSplit{}.each(text, func(from, to int) { ids = p.model.encode(ids, text[from:to]) })
 		return ids
 	}
-	for _, piece := range splitAll(p.steps, text) {
-		ids = p.model.encode(ids, piece)
+	for _, piece := range splitAll(p.steps, whole) {
+		ids = p.model.encode(ids, piece.text)
 	}
 	return ids
 }
 
 func (p *pipeline) Decode(ids []int32, skipSpecial bool) string {
 	var buf []byte
-	at := p.front()
+	at := p.textFront()
 	for _, id := range ids {
 		if !skipSpecial || !p.IsSpecial(id) {
 			buf = p.appendToken(buf, id, &at)
@@ -109,23 +137,17 @@ func (p *pipeline) Decode(ids []int32, skipSpecial bool) string {
 }
 
 func (p *pipeline) NewDecoder(skipSpecial bool) *StreamDecoder {
-	return &StreamDecoder{p: p, skip: skipSpecial, at: p.front()}
+	return &StreamDecoder{p: p, skip: skipSpecial, at: p.textFront()}
 }
 
-// textFront is how far a text is from its front while it is decoded.
-type textFront struct {
-	first bool // no token yet
-	strip int  // how often p.lead may still be taken away
-}
-
-func (p *pipeline) front() textFront { return textFront{true, p.lead.count} }
+func (p *pipeline) textFront() textFront { return textFront{first: true, strip: p.lead.count} }
 
 func (p *pipeline) appendToken(dst []byte, id int32, at *textFront) []byte {
 	if !p.has(id) {
 		return dst
 	}
 	start := len(dst)
-	dst = p.decoder.appendToken(dst, p.tokens[id], at.first)
+	dst = p.decoder.appendToken(dst, p.tokens[id], at)
 	at.first = false
 	for at.strip > 0 && len(dst) > start {
 		if !strings.HasPrefix(string(dst[start:]), p.lead.text) {
@@ -144,7 +166,7 @@ func (p *pipeline) TokenBytes(id int32) []byte {
 	if !p.has(id) {
 		return nil
 	}
-	return p.decoder.appendToken([]byte{}, p.tokens[id], false)
+	return p.decoder.appendToken([]byte{}, p.tokens[id], &textFront{})
 }
 
 func (p *pipeline) VocabSize() int { return len(p.tokens) }
@@ -166,71 +188,4 @@ func (p *pipeline) ID(token string) (int32, bool) {
 	}
 	id, ok := p.normalized.ids[token]
 	return id, ok
-}
-
-// leadStrip is a text that is taken away from the front of a decoded text, at most count times.
-type leadStrip struct {
-	text  string
-	count int
-}
-
-// spmDecoder writes U+2581 as a space and byte pieces as their bytes.
-type spmDecoder struct{ bytes bool }
-
-func (d spmDecoder) appendToken(dst []byte, token string, _ bool) []byte {
-	if b, ok := byteToken(token); ok && d.bytes {
-		return append(dst, b)
-	}
-	return append(dst, strings.ReplaceAll(token, phantomSpace, " ")...)
-}
-
-// decoder returns how pieces are decoded; the space that was put before the text goes away again.
-func (v *spm) decoder() (tokenDecoder, leadStrip) {
-	lead := leadStrip{text: " "}
-	if !v.rules.suffix && (v.rules.prefix || v.rules.squeeze) {
-		lead.count = 1
-	}
-	return spmDecoder{v.fallback}, lead
-}
-
-// byteDecoder joins the bytes of byte-level tokens.
-type byteDecoder struct{}
-
-func (byteDecoder) appendToken(dst []byte, token string, _ bool) []byte {
-	return appendBytes(dst, token)
-}
-
-// wordPieceDecoder puts a space before each token that begins a word and, with cleanup, takes it away again before
-// punctuation and English contractions.
-type wordPieceDecoder struct {
-	prefix  string
-	cleanup bool
-}
-
-func (d wordPieceDecoder) appendToken(dst []byte, token string, first bool) []byte {
-	if !first {
-		if rest, ok := strings.CutPrefix(token, d.prefix); ok {
-			token = rest
-		} else {
-			token = " " + token
-		}
-	}
-	if d.cleanup {
-		token = cleanUp(token)
-	}
-	return append(dst, token...)
-}
-
-// cleanUp applies the replacements of the reference's cleanup one after the other, in its order.
-func cleanUp(s string) string {
-	if !strings.Contains(s, " ") {
-		return s
-	}
-	for _, r := range [...][2]string{
-		{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
-		{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
-	} {
-		s = strings.ReplaceAll(s, r[0], r[1])
-	}
-	return s
 }

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
@@ -21,6 +22,7 @@ type preSplit struct {
 
 const (
 	patternLlama3 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	patternCL100K = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternQwen2  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternGPT4o  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternTekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
@@ -30,7 +32,7 @@ const (
 )
 
 // scanners are the patterns that have a hand-written form.
-var scanners = map[string]scanner{patternGPT2: scanGPT2, patternLlama3: scanLlama3, patternQwen2: scanQwen2}
+var scanners = map[string]scanner{patternGPT2: scanGPT2, patternLlama3: scanLlama3, patternQwen2: scanQwen2, patternCL100K: scanCL100K}
 
 var (
 	preGPT2     = preRule{gpt2: true}
@@ -62,14 +64,8 @@ var ggufPre = map[string]preRule{
 	"deepseek-llm": preDeepseek, "deepseek-coder": preDSCoder, "deepseek-v3": preDSV3,
 }
 
-func preNames() []string {
-	var names []string
-	for name := range ggufPre {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+// sortedNames lists the keys of a table.
+func sortedNames[T any](table map[string]T) []string { return slices.Sorted(maps.Keys(table)) }
 
 // json writes the rule as tokenizer.json does.
 func (r preRule) json() json.RawMessage {

@@ -94,10 +94,18 @@ func scanSpace(text string, start, next int, isolateDigits bool) int {
 }
 
 // scanLlama3 is patternLlama3, scanQwen2 is patternQwen2: they differ in how many number characters make a piece.
-func scanLlama3(text string, i int) int { return scanCL100K(text, i, 3) }
-func scanQwen2(text string, i int) int  { return scanCL100K(text, i, 1) }
+func scanLlama3(text string, i int) int { return scanWords(text, i, 3) }
+func scanQwen2(text string, i int) int  { return scanWords(text, i, 1) }
 
-func scanCL100K(text string, i, digits int) int {
+// scanCL100K is patternCL100K: patternLlama3, but white space at the end of the text is one piece.
+func scanCL100K(text string, i int) int {
+	if class, size := classAt(text, i); class == classSpace && scanRun(text, i+size, classSpace) == len(text) {
+		return len(text)
+	}
+	return scanWords(text, i, 3)
+}
+
+func scanWords(text string, i, digits int) int {
 	if text[i] == '\'' {
 		if n := anyCaseContraction(text[i+1:]); n > 0 {
 			return i + 1 + n

@@ -57,7 +57,7 @@ func TestScanners(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for range 4000 {
 				text := randomText(r)
-				got, want := scanAll(c.scan, text), splitAll(c.steps, text)
+				got, want := scanAll(c.scan, text), texts(splitAll(c.steps, piece{text: text}))
 				if text != "" && !slices.Equal(got, want) {
 					t.Fatalf("%q\n got %q\nwant %q", text, got, want)
 				}
@@ -66,15 +66,23 @@ func TestScanners(t *testing.T) {
 	}
 }
 
+func texts(pieces []piece) []string {
+	var list []string
+	for _, p := range pieces {
+		list = append(list, p.text)
+	}
+	return list
+}
+
 // TestTrailingSpace compares trailingSpace with its pattern.
 func TestTrailingSpace(t *testing.T) {
 	pattern := mustRegex(t, patternTrailing)
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 4000 {
 		text := strings.Repeat(" ", r.IntN(2)) + randomText(r) + strings.Repeat("\n", r.IntN(2))
-		got, want := patternSplit{trailingSpace{}, isolated, false}.split(nil, text), pattern.split(nil, text)
+		got, want := patternSplit{trailingSpace{}, isolated, false}.split(nil, piece{text: text}), pattern.split(nil, piece{text: text})
 		if !slices.Equal(got, want) {
-			t.Fatalf("%q\n got %q\nwant %q", text, got, want)
+			t.Fatalf("%q\n got %q\nwant %q", text, texts(got), texts(want))
 		}
 	}
 }

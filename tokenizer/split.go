@@ -11,13 +11,22 @@ import (
 
 // splitter is one step of a pre-tokenizer: it cuts a piece into smaller ones.
 type splitter interface {
-	split(dst []string, piece string) []string
+	split(dst []piece, p piece) []piece
 }
 
-func splitAll(steps []splitter, text string) []string {
-	pieces := []string{text}
+// piece is a part of the text. front is how many bytes at its beginning come from the first character of the whole text.
+type piece struct {
+	text  string
+	front int
+}
+
+// part cuts from a piece.
+func (p piece) part(from, to int) piece { return piece{p.text[from:to], max(0, p.front-from)} }
+
+func splitAll(steps []splitter, text piece) []piece {
+	pieces := []piece{text}
 	for _, s := range steps {
-		next := make([]string, 0, 2*len(pieces))
+		next := make([]piece, 0, 2*len(pieces))
 		for _, p := range pieces {
 			next = s.split(next, p)
 		}
@@ -60,8 +69,8 @@ type patternSplit struct {
 	invert bool
 }
 
-func (s patternSplit) split(dst []string, piece string) []string {
-	spans := s.m.spans(piece)
+func (s patternSplit) split(dst []piece, p piece) []piece {
+	spans := s.m.spans(p.text)
 	if s.invert {
 		for i := range spans {
 			spans[i].match = !spans[i].match
@@ -69,7 +78,7 @@ func (s patternSplit) split(dst []string, piece string) []string {
 	}
 	for _, sp := range applyBehavior(spans, s.mode) {
 		if sp.from < sp.to {
-			dst = append(dst, piece[sp.from:sp.to])
+			dst = append(dst, p.part(sp.from, sp.to))
 		}
 	}
 	return dst
@@ -293,23 +302,23 @@ func (m *regexMatcher) spans(piece string) []span {
 // prefixSpace puts a space before a piece that begins with none, then cuts by next.
 type prefixSpace struct{ next splitter }
 
-func (s prefixSpace) split(dst []string, piece string) []string {
-	if !strings.HasPrefix(piece, " ") {
-		piece = " " + piece
+func (s prefixSpace) split(dst []piece, p piece) []piece {
+	if !strings.HasPrefix(p.text, " ") {
+		p.text = " " + p.text
 	}
 	if s.next == nil {
-		return append(dst, piece)
+		return append(dst, p)
 	}
-	return s.next.split(dst, piece)
+	return s.next.split(dst, p)
 }
 
 // overBytes is a step that comes after the byte-level alphabet was applied: it sees that text.
 type overBytes struct{ next splitter }
 
-func (s overBytes) split(dst []string, piece string) []string {
-	mapped := string(appendByteLevel(nil, piece))
-	for _, part := range s.next.split(nil, mapped) {
-		dst = append(dst, string(appendBytes(nil, part)))
+func (s overBytes) split(dst []piece, p piece) []piece {
+	mapped := string(appendByteLevel(nil, p.text))
+	for _, part := range s.next.split(nil, piece{mapped, p.front}) {
+		dst = append(dst, piece{string(appendBytes(nil, part.text)), part.front})
 	}
 	return dst
 }
@@ -317,29 +326,29 @@ func (s overBytes) split(dst []string, piece string) []string {
 // bertSplit drops white space and isolates punctuation.
 type bertSplit struct{}
 
-func (s bertSplit) split(dst []string, piece string) []string {
-	s.each(piece, func(part string) { dst = append(dst, part) })
+func (s bertSplit) split(dst []piece, p piece) []piece {
+	s.each(p.text, func(from, to int) { dst = append(dst, p.part(from, to)) })
 	return dst
 }
 
 // each yields the parts of piece in order.
-func (bertSplit) each(piece string, yield func(part string)) {
+func (bertSplit) each(piece string, yield func(from, to int)) {
 	from := 0
 	for i := 0; i < len(piece); {
 		space, punct, size := bertClass(piece, i)
 		if space || punct {
 			if from < i {
-				yield(piece[from:i])
+				yield(from, i)
 			}
 			from = i + size
 		}
 		if punct {
-			yield(piece[i : i+size])
+			yield(i, i+size)
 		}
 		i += size
 	}
 	if from < len(piece) {
-		yield(piece[from:])
+		yield(from, len(piece))
 	}
 }
 

@@ -34,6 +34,8 @@ type spm struct {
 	// cut: user-defined pieces are cut out of the text before it is normalised, as GGUF files mean it; otherwise they are
 	// found while it is normalised, as SentencePiece itself does.
 	cut bool
+	// frontOnly: only the front of the whole text gets a space, not what follows a special token.
+	frontOnly bool
 }
 
 func (v *spm) kind(id int) pieceKind {
@@ -208,15 +210,17 @@ func (m *bpe) mergeExcept(word []int32, except int32) []int32 {
 }
 
 // added lists the pieces that are cut out of a text: control and unknown ones where special tokens are read, and the
-// user-defined ones.
-func (v *spm) added() []addedToken {
+// user-defined ones, which Unigram finds by itself if they are not cut.
+func (v *spm) added(modelType string) []addedToken {
 	var out []addedToken
 	for id, piece := range v.pieces {
 		switch v.kind(id) {
 		case kindControl, kindUnknown:
 			out = append(out, addedToken{ID: int32(id), Content: piece, Special: true})
 		case kindUserDefined:
-			out = append(out, addedToken{ID: int32(id), Content: piece, Normalized: !v.cut})
+			if v.cut || modelType == "SPM" {
+				out = append(out, addedToken{ID: int32(id), Content: piece, Normalized: !v.cut})
+			}
 		}
 	}
 	return out
@@ -243,9 +247,22 @@ func (n *spmRules) normalize(s string) string {
 	if n.escape {
 		space = phantomSpace
 	}
+	i := 0
+	for n.squeeze && i < len(s) {
+		text, size := n.step(s[i:])
+		if text != " " {
+			break
+		}
+		i += size
+	}
+	if i == len(s) {
+		return ""
+	}
 	out := make([]byte, 0, len(s)+len(s)/4+8)
-	inSpace := n.squeeze
-	for i := 0; i < len(s); {
+	if n.prefix && !n.suffix {
+		out = append(out, space...)
+	}
+	for inSpace := n.squeeze; i < len(s); {
 		text, size := n.step(s[i:])
 		i += size
 		for inSpace && strings.HasPrefix(text, " ") {
@@ -253,9 +270,6 @@ func (n *spmRules) normalize(s string) string {
 		}
 		if text == "" {
 			continue
-		}
-		if len(out) == 0 && n.prefix && !n.suffix {
-			out = append(out, space...)
 		}
 		for j := range len(text) {
 			if text[j] == ' ' {
@@ -271,7 +285,7 @@ func (n *spmRules) normalize(s string) string {
 			out = out[:len(out)-len(space)]
 		}
 	}
-	if n.suffix && n.prefix && len(out) > 0 {
+	if n.suffix && n.prefix {
 		out = append(out, space...)
 	}
 	return string(out)

@@ -28,6 +28,6 @@ func (d *StreamDecoder) Add(id int32) string {
 // Flush ends the stream: what was held back becomes U+FFFD. The decoder is ready for a new stream.
 func (d *StreamDecoder) Flush() string {
 	out := validUTF8(string(d.held))
-	d.held, d.at = d.held[:0], d.p.front()
+	d.held, d.at = d.held[:0], d.p.textFront()
 	return out
 }

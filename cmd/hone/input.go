@@ -9,22 +9,29 @@ import (
 	"golang.org/x/term"
 )
 
-// maxPiped bounds what is read from standard input: a text longer than any context is a mistake.
-const maxPiped = 1 << 30
+// maxText bounds what is read from standard input or --file: a text longer than any context is a mistake, and a device
+// never ends.
+const maxText = 1 << 30
+
+// readText reads a bounded text; name is where it comes from.
+func readText(name string, r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	if len(b) > maxText {
+		return "", fmt.Errorf("%s: more than %s of text", name, bytesText(maxText))
+	}
+	return string(b), nil
+}
 
 // piped reads standard input when it is no terminal; ok is false when it is one.
 func piped(cmd *cobra.Command) (text string, ok bool, err error) {
 	if interactive(cmd) {
 		return "", false, nil
 	}
-	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxPiped+1))
-	if err != nil {
-		return "", true, fmt.Errorf("standard input: %w", err)
-	}
-	if len(b) > maxPiped {
-		return "", true, fmt.Errorf("standard input: more than %s of text", bytesText(maxPiped))
-	}
-	return string(b), true, nil
+	text, err = readText("standard input", cmd.InOrStdin())
+	return text, true, err
 }
 
 // interactive tells whether standard input is a terminal.
@@ -41,8 +48,12 @@ func inputText(cmd *cobra.Command, args []string, file string) (string, error) {
 	case len(args) > 1:
 		return args[1], nil
 	case file != "":
-		b, err := os.ReadFile(file)
-		return string(b), err
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		return readText(file, f)
 	}
 	text, ok, err := piped(cmd)
 	if err == nil && !ok {

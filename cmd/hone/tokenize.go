@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,8 +32,9 @@ func tokenizeCommand() *cobra.Command {
 		GroupID: groupJudge,
 		Long: `Turn text into token ids as the model does, or back with --decode.
 
-VOCAB is a model, a GGUF file (one that holds only a vocabulary will do), a Hugging Face directory or a
-tokenizer.json. TEXT can come from --file or a pipe instead. With --decode it is a list of ids.`,
+VOCAB is a model, a GGUF file (one that holds only a vocabulary will do), a Hugging Face directory, a
+tokenizer.json, a SentencePiece model (*.model), vocab.json with merges.txt beside it, vocab.txt, or a rank
+file of tiktoken (r50k_base.tiktoken, cl100k_base.tiktoken, …). TEXT can come from --file or a pipe instead. With --decode it is a list of ids.`,
 		Example: `  hone tokenize model.gguf "Hello, world"
   hone tokenize tokenizer.json --file text.txt --no-special --json
   hone tokenize model.gguf --decode "504 3575 282"`,
@@ -120,7 +119,7 @@ func parseIDs(list string, vocab int) ([]int32, error) {
 }
 
 // openTokenizer reads the tokenizer of a GGUF file, a Hugging Face directory, a safetensors file with its directory, or
-// a tokenizer.json.
+// one file of a tokenizer.
 func openTokenizer(path string) (tokenizer.Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -129,8 +128,9 @@ func openTokenizer(path string) (tokenizer.Tokenizer, error) {
 	if info.IsDir() {
 		return tokenizer.FromHF(path)
 	}
-	if filepath.Ext(path) == ".json" {
-		return tokenizerFile(path)
+	switch filepath.Ext(path) {
+	case ".json", ".model", ".tiktoken", ".txt":
+		return tokenizer.FromFile(path)
 	}
 	file, err := checkpoint.Open(path)
 	if err != nil {
@@ -141,23 +141,6 @@ func openTokenizer(path string) (tokenizer.Tokenizer, error) {
 		return tokenizer.FromHF(c.Dir)
 	}
 	tok, err := tokenizer.FromGGUF(file.Config().GGUF)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return tok, nil
-}
-
-// tokenizerFile reads a tokenizer.json; the tokenizer_config.json beside it may be missing.
-func tokenizerFile(path string) (tokenizer.Tokenizer, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	config, err := os.ReadFile(filepath.Join(filepath.Dir(path), "tokenizer_config.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	tok, err := tokenizer.FromJSON(b, config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
