@@ -1,6 +1,6 @@
 # Every gate is a function of .ci/run; the targets give them short names.
 .DEFAULT_GOAL := help
-.PHONY: help test test-real test-noasm race fuzz generate check bench build-all
+.PHONY: help test test-real test-noasm race fuzz generate docs check bench build-all
 
 BENCH ?= .
 FUZZ  ?= 60
@@ -27,6 +27,9 @@ fuzz: ## a minute of fuzzing in all; FUZZ=600 for ten
 
 generate: ## write the assembly again from kernel/_asm
 	cd kernel/_asm && go run .
+
+docs: ## write docs/cli again from the verbs
+	rm -rf docs/cli && go run ./cmd/hone docs docs/cli
 
 check: ## every gate, as CI runs them
 	.ci/run

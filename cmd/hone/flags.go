@@ -18,6 +18,7 @@ func addJSON(cmd *cobra.Command) *bool {
 func addThreads(cmd *cobra.Command) *int {
 	n := runtime.GOMAXPROCS(0)
 	addCount(cmd, &n, "threads", 1, "cores to compute on")
+	cmd.Flags().SetAnnotation("threads", machineDefault, []string{"all that the process may use"})
 	return &n
 }
 

@@ -62,13 +62,19 @@ Number formats, for --weights of every verb (q4 and q8 stand for those that docs
 func formatList() string {
 	var rows [][]string
 	for _, f := range quant.Formats() {
-		if _, err := f.Encode(1, 128, func([]float32, int) {}); !errors.Is(err, quant.ErrReadOnly) {
+		if writable(f) {
 			rows = append(rows, []string{"  " + f.Name(), f.Describe()})
 		}
 	}
 	var b strings.Builder
 	table(&b, rows)
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// writable tells whether weights can be rounded to a format.
+func writable(f quant.Format) bool {
+	_, err := f.Encode(1, 128, func([]float32, int) {})
+	return !errors.Is(err, quant.ErrReadOnly)
 }
 
 // quantizeReport is what `hone quantize --json` prints.

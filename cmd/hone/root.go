@@ -57,10 +57,12 @@ a hub, ` + hub.Usage + ` ("hone pull").`,
 		&cobra.Group{ID: groupStore, Title: "The store:"},
 		&cobra.Group{ID: groupHost, Title: "This machine:"})
 	for _, verb := range verbs {
-		root.AddCommand(verb())
+		cmd := verb()
+		complete(cmd)
+		root.AddCommand(cmd)
 	}
+	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
 	return root
 }
