@@ -27,8 +27,9 @@ type candidate struct {
 // name is how the table and the journal call it.
 func (c *candidate) name() string { return c.weights.String() }
 
-// candidates judges all candidates against the parent, as many at a time as the memory holds, then measures their speed.
-func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.Window) ([]Row, error) {
+// candidates judges all candidates against the parent, as many at a time as the memory holds, then measures their speed. row
+// is the parent's own.
+func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, row *Row, windows []eval.Window) ([]Row, error) {
 	list, err := s.plan()
 	if err != nil {
 		return nil, err
@@ -47,11 +48,10 @@ func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.W
 		if err := s.judge(ctx, parent, group, windows); err != nil {
 			return nil, err
 		}
+		if err := s.speeds(ctx, parent, row, group); err != nil {
+			return nil, err
+		}
 		for i := range group {
-			s.say("measuring speed", done+i, len(list))
-			if err := speed(ctx, &group[i].row, group[i].exec); err != nil {
-				return nil, err
-			}
 			if err := s.past.keep(record{Row: &group[i].row}); err != nil {
 				return nil, err
 			}
@@ -61,6 +61,26 @@ func (s *Spec) candidates(ctx context.Context, parent *nn.Exec, windows []eval.W
 		done += len(group)
 	}
 	return rows, nil
+}
+
+// speedRounds is how often each speed is measured, in turn with those that it is compared with: a busy moment then slows
+// some runs of all of them rather than all runs of one.
+const speedRounds = 2
+
+// speeds measures the speeds of a group, and of the parent beside it.
+func (s *Spec) speeds(ctx context.Context, parent *nn.Exec, row *Row, group []candidate) error {
+	for round := range speedRounds {
+		if err := speed(ctx, row, parent); err != nil {
+			return err
+		}
+		for i := range group {
+			s.say("measuring speed", round*len(group)+i, speedRounds*len(group))
+			if err := speed(ctx, &group[i].row, group[i].exec); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // plan parses the candidates and leaves out those whose matrices all come out as another's, as when a group of 128 does
