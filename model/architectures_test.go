@@ -125,8 +125,8 @@ func storedValues(t testing.TB, s Stored, src nn.Source) []float32 {
 	return values(m)
 }
 
-// asGGUF writes a model's GGUF form in f32, without a vocabulary.
-func asGGUF(t testing.TB, m *Model) (string, error) {
+// asGGUF writes a model's GGUF form in f32, with more metadata.
+func asGGUF(t testing.TB, m *Model, more ...checkpoint.GGUFValue) (string, error) {
 	t.Helper()
 	stored, err := m.Design.GGUFTensors()
 	if err != nil {
@@ -138,7 +138,7 @@ func asGGUF(t testing.TB, m *Model) (string, error) {
 		tensors = append(tensors, checkpoint.GGUFTensor{Name: s.Name, Format: "f32", Shape: s.Shape, Read: func() ([]byte, error) { return data, nil }})
 	}
 	path := filepath.Join(t.TempDir(), "model.gguf")
-	return path, checkpoint.WriteGGUF(path, m.Design.GGUFMeta(), tensors)
+	return path, checkpoint.WriteGGUF(path, append(m.Design.GGUFMeta(), more...), tensors)
 }
 
 // asHF writes a model's Hugging Face form in f32.

@@ -1,0 +1,80 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"hone/checkpoint"
+	"hone/kernel"
+	"hone/nn"
+)
+
+// TestPeerFiles writes the GGUF file of each of the oracle's models into $HONE_PEER, with a vocabulary of made-up tokens, and
+// beside it a prompt and the ids that Hone continues it with. internal/oracle/llama_server.py lets llama.cpp do the same.
+func TestPeerFiles(t *testing.T) {
+	dir := os.Getenv("HONE_PEER")
+	if dir == "" {
+		t.Skip("left out: HONE_PEER names no folder for files to compare with llama.cpp")
+	}
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	for _, c := range oracleCases(t) {
+		if noGGUF[c.Name] != "" {
+			continue
+		}
+		m := expect(t, c.Name, c.write(t), "")
+		path, err := asGGUF(t, m, madeUpVocabulary(61)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path, filepath.Join(dir, c.Name+".gguf")); err != nil {
+			t.Fatal(err)
+		}
+		prompt := c.tokens(1)
+		ids, margins := greedy(t, c.exec(t, m, pool), prompt, 48)
+		b, err := json.Marshal(map[string]any{"prompt": prompt, "ids": ids, "margins": margins})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, c.Name+".json"), b)
+	}
+}
+
+// madeUpVocabulary has n tokens, of which the first three are special; the last ends a text.
+func madeUpVocabulary(n int) []checkpoint.GGUFValue {
+	tokens, kinds := make([]string, n), make([]int32, n)
+	for i := range tokens {
+		tokens[i], kinds[i] = fmt.Sprintf("t%d", i), 1
+	}
+	copy(kinds, []int32{2, 3, 3})
+	return []checkpoint.GGUFValue{
+		{Key: "tokenizer.ggml.model", Value: "llama"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
+		{Key: "tokenizer.ggml.scores", Value: make([]float32, n)}, {Key: "tokenizer.ggml.token_type", Value: kinds},
+		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(n - 1)},
+	}
+}
+
+// greedy continues a prompt by n of the likeliest tokens; a margin is how far the first logit is above the second.
+func greedy(t testing.TB, x *nn.Exec, prompt []int32, n int) (ids []int32, margins []float64) {
+	t.Helper()
+	step, pos := prompt, 0
+	row := make([]float32, x.Vocab())
+	for range n {
+		if err := x.Forward(&nn.Batch{Tokens: step, Seqs: []nn.Seq{{Len: len(step), Pos: pos, Blocks: []int32{0, 1, 2, 3, 4, 5}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Logits(row, []int32{int32(len(step) - 1)}); err != nil {
+			t.Fatal(err)
+		}
+		pos += len(step)
+		best := argmax(row)
+		sorted := slices.Sorted(slices.Values(row))
+		ids, margins = append(ids, best), append(margins, float64(sorted[len(row)-1]-sorted[len(row)-2]))
+		step = []int32{best}
+	}
+	return ids, margins
+}
