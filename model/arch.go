@@ -38,6 +38,8 @@ type Design struct {
 	// HF and GGUF say where the two kinds of file keep the weights. In a Hugging Face file a weight without a row stands
 	// under its canonical name; without GGUF the model has no GGUF form.
 	HF, GGUF Layout
+	// RepeatHead names the tensor as which a GGUF file holds a tied embedding once more, "": it does not.
+	RepeatHead string
 	// Classes are the labels of an encoder with a classification head; nil: there is none.
 	Classes *Classes
 	// Prefixes are tried before a canonical name in Hugging Face files. Base is a prefix of canonical names that files of

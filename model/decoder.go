@@ -30,8 +30,9 @@ type decoder struct {
 	logits    float64 // multiplies logits; 0: nothing
 	softcap   float64 // of logits; 0: none
 
-	hf, gguf Layout
-	prefixes []string
+	hf, gguf   Layout
+	prefixes   []string
+	repeatHead string
 }
 
 // decoder reads the common settings.
@@ -155,7 +156,7 @@ func (d *decoder) design() (*Design, error) {
 	head := b.Head(d.norm(b, x, "model.norm"), name, d.vocab)
 	head.Scale, head.Softcap = d.logits, d.softcap
 	return &Design{Program: b.Program(), Context: d.context, Tied: d.tied, HF: d.hf, GGUF: d.gguf, Prefixes: d.prefixes, Base: "model.",
-		Unused: []string{"rotary_emb.inv_freq"}}, nil
+		RepeatHead: d.repeatHead, Unused: []string{"rotary_emb.inv_freq"}}, nil
 }
 
 // decoderGGUF holds GGUF's names for Llama's; a family adds its own.

@@ -29,7 +29,8 @@ var mutations = []mutation{
 	{"llama-llama3", "its bounds", ropeOf(m{"rope_type": "llama3", "rope_theta": 500, "factor": 8, "low_freq_factor": 1, "high_freq_factor": 3, "original_max_position_embeddings": 32}), nil},
 	{"llama-yarn", "stretching", ropeOf(m{"rope_type": "default", "rope_theta": 1000}), nil},
 	{"llama-yarn", "the factor of cos and sin", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32, "attention_factor": 1}), nil},
-	{"llama-yarn-mscale", "mscale", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32, "beta_fast": 16, "beta_slow": 2}), nil},
+	{"llama-yarn-mscale", "mscale", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32}), nil},
+	{"llama-yarn-betas", "beta_fast and beta_slow", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32}), nil},
 	{"llama-yarn-ramp", "a ramp that is not cut", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32, "attention_factor": 1.3}), nil},
 	{"mistral", "window", m{"sliding_window": nil}, nil},
 	{"mistral", "window, by one", m{"sliding_window": 38}, nil},
@@ -132,4 +133,50 @@ func (mu mutation) open(t *testing.T, path string) *Model {
 		t.Fatalf("%s without %s: %v", mu.name, mu.what, err)
 	}
 	return wrong
+}
+
+// spellings are other words for what a case's config says: transformers 4's, or nothing where the family's own default holds.
+var spellings = []mutation{
+	{"llama", "", m{"rope_parameters": nil, "rope_theta": 1000.0}, nil},
+	{"llama-linear", "", m{"rope_parameters": nil, "rope_theta": 100.0, "rope_scaling": m{"type": "linear", "factor": 3.0}}, nil},
+	{"llama-llama3", "", m{"rope_parameters": nil, "rope_theta": 500.0, "rope_scaling": m{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+		"high_freq_factor": 4.0, "original_max_position_embeddings": 32}}, nil},
+	{"llama-yarn", "", m{"rope_parameters": nil, "rope_theta": 1000.0, "max_position_embeddings": 128, "rope_scaling": m{"type": "yarn", "original_max_position_embeddings": 32}}, nil},
+	{"qwen2", "", m{"rope_parameters": nil, "layer_types": nil, "use_sliding_window": false, "sliding_window": 4096}, nil},
+	{"qwen2-window", "", m{"layer_types": nil}, nil},
+	{"gemma2", "", m{"rope_parameters": nil, "layer_types": nil, "hidden_activation": nil, "hidden_act": "gelu_pytorch_tanh"}, nil},
+	{"gemma3", "", m{"rope_parameters": nil, "rope_theta": 5000.0, "rope_local_base_freq": 700.0, "rope_scaling": m{"rope_type": "linear", "factor": 8.0},
+		"layer_types": nil, "sliding_window_pattern": 3}, nil},
+	{"gemma3-cap", "", m{"rope_parameters": nil, "layer_types": nil}, nil},
+	{"phi3", "", m{"rope_parameters": nil}, nil},
+	{"phi3-longrope", "", m{"rope_parameters": nil, "rope_scaling": m{"type": "su", "short_factor": []any{1.0, 1.1, 1.3}, "long_factor": []any{1.0, 2.0, 3.5}}}, nil},
+	{"phi4-mini", "", m{"rope_parameters": nil, "partial_rotary_factor": 0.75, "rope_scaling": m{"type": "longrope", "short_factor": []any{1.0, 1.1, 1.3}, "long_factor": []any{1.0, 2.0, 3.5}}}, nil},
+	{"gpt2", "", m{"n_inner": nil, "activation_function": nil, "tie_word_embeddings": nil}, nil},
+	{"opt", "", m{"activation_function": nil, "enable_bias": nil, "do_layer_norm_before": nil, "tie_word_embeddings": nil}, nil},
+	{"gptneox", "", m{"rope_parameters": nil, "use_parallel_residual": nil, "attention_bias": nil, "hidden_act": nil}, nil},
+	{"gptneox-serial", "", m{"rope_parameters": nil, "rotary_emb_base": 300, "rotary_pct": 0.5}, nil},
+}
+
+// TestSpellings: a config of transformers 4 is the same model.
+func TestSpellings(t *testing.T) {
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	for _, c := range oracleCases(t) {
+		for _, other := range spellings {
+			if other.name != c.Name {
+				continue
+			}
+			config := maps.Clone(c.Config)
+			for key, v := range other.config {
+				if config[key] = v; v == nil {
+					delete(config, key)
+				}
+			}
+			same := c
+			same.Config = config
+			if m := expect(t, c.Name, same.write(t), ""); m != nil {
+				c.check(t, c.Name+" by other words", m, pool)
+			}
+		}
+	}
 }

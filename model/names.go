@@ -166,5 +166,12 @@ func (d *Design) GGUFTensors() ([]Stored, error) {
 		}
 		parts = append(parts, Part{p, place})
 	}
-	return slices.Concat(d.config.extras, gather(parts)), nil
+	stored := gather(parts)
+	if head := d.Program.Head; d.RepeatHead != "" && d.Tied && head != nil {
+		p := head.Params()[0]
+		place := canonical(p)
+		place.Tensor = d.RepeatHead
+		stored = append(stored, gather([]Part{{p, place}})...)
+	}
+	return slices.Concat(d.config.extras, stored), nil
 }

@@ -20,6 +20,7 @@ func olmo2(c *Config) *decoder {
 	c.Refuse("hidden_act", "silu")
 	c.RefuseGGUF("attention.sliding_window", 0) // OLMo 3
 	d.headNorms()
+	d.repeatHead = "output.weight"
 	maps.Copy(d.gguf, Layout{
 		"model.layers.%d.post_attention_layernorm":   at("blk.%d.post_attention_norm"),
 		"model.layers.%d.post_feedforward_layernorm": at("blk.%d.post_ffw_norm"),

@@ -49,11 +49,13 @@ def main():
         if names and name not in names:
             continue
         want = json.load(open(model[:-5] + ".json"))
-        with open(os.path.join(folder, name + ".log"), "w") as log:
+        if want["other"]:
+            name += f" (llama.cpp {want['other']})"
+        with open(model[:-5] + ".log", "w") as log:
             server, up = serve(program, model, log)
             try:
                 if not up:
-                    print(f"{name}: does not load; see {name}.log", flush=True)
+                    print(f"{name}: does not load; see its log", flush=True)
                     continue
                 reply = ask("/completion", dict(prompt=want["prompt"], n_predict=len(want["ids"]), temperature=0, samplers=["top_k"], top_k=1, return_tokens=True, cache_prompt=False))
                 print(f"{name}: {compare(want, reply['tokens'])}", flush=True)
