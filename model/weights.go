@@ -67,7 +67,7 @@ func (w Weights) Formats(tied bool) func(nn.Param) string {
 		switch {
 		case p.Head, p.Embedding && tied:
 			return w.Head
-		case p.Embedding:
+		case p.Embedding, p.Router:
 			return ""
 		}
 		return w.Linears

@@ -159,7 +159,7 @@ func (b *boundAttend) tile(p partial, s *attendScratch, c *chunk, head, tile int
 func (b *boundAttend) softmaxRow(row []float32, from, to int) (most, sum float32) {
 	if from >= to {
 		clear(row)
-		return float32(math.Inf(-1)), 0
+		return negInf, 0
 	}
 	clear(row[:from])
 	clear(row[to:])
@@ -220,3 +220,5 @@ func (b *boundAttend) scatter(total partial, c *chunk, head int) {
 		kernel.Scale(out[at:at+b.dim], total.out[r*b.pad:r*b.pad+b.dim], 1/sum)
 	}
 }
+
+var negInf = float32(math.Inf(-1))

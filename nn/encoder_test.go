@@ -89,6 +89,9 @@ func TestOpsAgainstFloat64(t *testing.T) {
 	for name, a := range attentions() {
 		programs["attention: "+name] = func() *Program { return attentionProgram(a) }
 	}
+	for name, spec := range mixtures() {
+		programs["experts: "+name] = func() *Program { return mixtureProgram(spec) }
+	}
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
 			p := program()
@@ -252,6 +255,9 @@ func TestShardedGradients(t *testing.T) {
 	programs := map[string]func() *Program{"tied": tinyLlama, "biased": biasedLlama, "capped head": cappedHead}
 	for name, a := range attentions() {
 		programs["attention: "+name] = func() *Program { return attentionProgram(a) }
+	}
+	for name, spec := range mixtures() {
+		programs["experts: "+name] = func() *Program { return mixtureProgram(spec) }
 	}
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {

@@ -66,6 +66,7 @@ type Exec struct {
 	tilesLeft     []atomic.Int32 // by chunk and head
 	partials      []float32
 	ropes         []*ropeTable
+	moe           []*moeScratch
 	converted     conversions
 	memory        Memory
 }
@@ -302,12 +303,21 @@ func (x *Exec) Encoding() quant.Encoding {
 	count := map[quant.Encoding]int{}
 	most := quant.F32
 	for _, op := range x.ops {
-		if l, ok := op.(*boundLinears); ok {
-			for _, p := range l.products {
-				e := p.W.Encoding()
-				if count[e]++; count[e] > count[most] {
-					most = e
-				}
+		var weights []quant.Packed
+		switch op := op.(type) {
+		case *boundLinears:
+			for _, p := range op.products {
+				weights = append(weights, p.W)
+			}
+		case *boundMoE:
+			for _, e := range op.experts {
+				weights = append(weights, e.gate, e.up, e.down)
+			}
+		}
+		for _, w := range weights {
+			e := w.Encoding()
+			if count[e]++; count[e] > count[most] {
+				most = e
 			}
 		}
 	}

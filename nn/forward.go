@@ -248,12 +248,15 @@ func (t *rowTask) Do(i, _ int) { t.run(i*t.each, min(t.rows, (i+1)*t.each)) }
 const inlineWork = 32 << 10
 
 // forRows calls run over all rows of the batch, cut by size alone; work is the rough cost of a row.
-func (x *Exec) forRows(work int, run func(lo, hi int)) {
-	if x.rows*work < inlineWork {
-		run(0, x.rows)
+func (x *Exec) forRows(work int, run func(lo, hi int)) { x.forRange(x.rows, work, run) }
+
+// forRange is forRows for n things of any kind.
+func (x *Exec) forRange(n, work int, run func(lo, hi int)) {
+	if n*work < inlineWork {
+		run(0, n)
 		return
 	}
 	each := max(1, inlineWork/4/work)
-	x.rowTask = rowTask{run, x.rows, each}
-	x.opt.Pool.Run((x.rows+each-1)/each, &x.rowTask)
+	x.rowTask = rowTask{run, n, each}
+	x.opt.Pool.Run((n+each-1)/each, &x.rowTask)
 }

@@ -56,6 +56,8 @@ func (in *interpreter) row(op Op, r, pos int) {
 			y[i] = pointwise64(op, in.values[op.in[0]][r][i], in.values[op.in[len(op.in)-1]][r][i])
 		}
 		in.values[op.out][r] = y
+	case *MoE:
+		in.values[op.out][r] = in.experts(op, in.values[op.in][r])
 	default:
 		panic("the interpreter does not know this op")
 	}

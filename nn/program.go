@@ -32,6 +32,7 @@ type Param struct {
 	Vector     bool
 	Embedding  bool // read by rows, never multiplied
 	Head       bool // the output matrix
+	Router     bool // picks experts: kept in the stored format, since a rounded one picks others
 }
 
 // Op is one step of a program. It is a description, shared by every executor: bind makes the part that runs.

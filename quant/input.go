@@ -70,6 +70,12 @@ type Input struct {
 	ready            [encodings]bool
 	data             [encodings][]byte
 	task             encodeTask
+
+	// Of gathered rows: where they come from, and the memory of their f32 values.
+	from   *Input
+	rowsOf []int32
+	own    []float32
+	gather gatherTask
 }
 
 // NewInput makes an input for up to maxTokens rows of width values. Memory for an encoding is taken at its first use, or by
@@ -96,7 +102,7 @@ func (in *Input) Set(x []float32, ldx, tokens int) {
 	if tokens < 0 || tokens > in.maxTokens || ldx < in.width || tokens > 0 && len(x) < (tokens-1)*ldx+in.width {
 		panic(fmt.Sprintf("quant: Input of at most %d x %d set to %d tokens, %d values apart, in %d values", in.maxTokens, in.width, tokens, ldx, len(x)))
 	}
-	in.x, in.ldx, in.tokens = x, ldx, tokens
+	in.x, in.ldx, in.tokens, in.from = x, ldx, tokens, nil
 	in.ready = [encodings]bool{F32: true}
 }
 
@@ -106,12 +112,17 @@ func (in *Input) Tokens() int { return in.tokens }
 // Width is the number of columns.
 func (in *Input) Width() int { return in.width }
 
-// Prepare makes encoding e unless Set has been followed by it already. A token's codes depend on its own values alone.
+// Prepare makes encoding e unless Set (or Gather) has been followed by it already. A token's codes depend on its own values alone.
 func (in *Input) Prepare(p *kernel.Pool, e Encoding) {
 	if in.ready[e] {
 		return
 	}
 	in.Reserve(e)
+	if in.from != nil {
+		in.copyRows(p, e)
+		in.ready[e] = true
+		return
+	}
 	in.task.in, in.task.e, in.task.chunk = in, e, max(1, encodeInline/2/in.width)
 	if in.tokens*in.width <= encodeInline {
 		in.encode(e, 0, in.tokens)

@@ -22,6 +22,7 @@ type Multiplier struct {
 	in       *Input
 	block    int // tokens of a block
 	perBlock int // pieces of a block
+	ranges   rangeTask
 }
 
 // job is a product and its cut into pieces.
@@ -59,23 +60,28 @@ func (m *Multiplier) Mul(in *Input, products ...Product) {
 			panic(fmt.Sprintf("quant: Mul: a %T does not take an input of width %d", p.W, in.width))
 		}
 		in.Prepare(m.pool, w.encoding())
-		m.block = min(m.block, max(minBlock, blockBytes/w.encoding().stride(in.width)/minBlock*minBlock))
+		m.block = min(m.block, blockTokens(w, in))
 		m.products = append(m.products, job{w: w, y: p.Y, ldy: p.LdY})
 	}
 	m.perBlock = 0
 	for i := range m.products {
-		m.perBlock += m.cut(&m.products[i])
+		m.perBlock += m.cut(&m.products[i], m.block)
 	}
 	m.pool.Run(m.perBlock*((in.tokens+m.block-1)/m.block), m)
 }
 
-// cut sets the pieces of a job and the workers' scratch.
-func (m *Multiplier) cut(j *job) int {
+// blockTokens is the number of tokens in a block of a product's activations.
+func blockTokens(w *tiledPacked, in *Input) int {
+	return max(minBlock, blockBytes/w.encoding().stride(in.width)/minBlock*minBlock)
+}
+
+// cut sets the pieces of a job for one block of tokens, and the workers' scratch.
+func (m *Multiplier) cut(j *job, block int) int {
 	for w := range m.scratch {
 		m.scratch[w].fit(j.w)
 	}
 	tiles := tileCount(j.w.rows)
-	cost := j.w.tileBytes() * (tokensPerRead + m.block) / tokensPerRead
+	cost := j.w.tileBytes() * (tokensPerRead + block) / tokensPerRead
 	j.chunk = min(tiles, max(1, pieceBytes/cost))
 	j.pieces = (tiles + j.chunk - 1) / j.chunk
 	return j.pieces
@@ -89,11 +95,16 @@ func (m *Multiplier) Do(i, worker int) {
 	for k := range m.products {
 		j := &m.products[k]
 		if i < j.pieces {
-			from := i * j.chunk
-			to := min(from+j.chunk, tileCount(j.w.rows))
-			j.w.mulTiles(j.y, j.ldy, m.in, t0, t1, from, to, &m.scratch[worker])
+			j.piece(m, t0, t1, i, worker)
 			return
 		}
 		i -= j.pieces
 	}
+}
+
+// piece computes the i-th piece of a job for tokens [t0, t1).
+func (j *job) piece(m *Multiplier, t0, t1, i, worker int) {
+	from := i * j.chunk
+	to := min(from+j.chunk, tileCount(j.w.rows))
+	j.w.mulTiles(j.y, j.ldy, m.in, t0, t1, from, to, &m.scratch[worker])
 }
