@@ -1,6 +1,6 @@
 # Every gate is a function of .ci/run; the targets give them short names.
 .DEFAULT_GOAL := help
-.PHONY: help test test-real test-noasm race fuzz generate docs check bench build-all
+.PHONY: help test test-real test-noasm race fuzz generate docs check bench build-all dist
 
 BENCH ?= .
 FUZZ  ?= 60
@@ -40,3 +40,6 @@ bench: ## Go benchmarks; BENCH=pattern PKG=packages
 build-all: ## static builds for the four platforms
 	@for p in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo $$p; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build -trimpath -o dist/$${p%/*}-$${p#*/}/ ./cmd/hone || exit 1; done
+
+dist: ## packages of the four platforms into dist/, with digests and lists of parts; VERSION=1.0.0
+	go run ./internal/dist -out dist $(if $(VERSION),-version $(VERSION))
