@@ -52,6 +52,6 @@ func (c *Config) textConfig() {
 			whole[key] = otherwise
 		}
 	}
-	whole["architectures"] = c.raw.HF["architectures"]
+	whole["architectures"], whole["model_type"] = []any{"Gemma3ForCausalLM"}, "gemma3_text"
 	c.raw.HF = whole
 }

@@ -91,7 +91,9 @@ func (m *Model) place(p nn.Param) (Place, bool) {
 		for _, base := range []string{"", m.Design.Base} {
 			try := func(place Place, ok bool) (Place, bool) {
 				place.Tensor = prefix + strings.TrimPrefix(place.Tensor, base)
-				return place, ok && m.config.holds(place.Tensor)
+				info, holds := m.File.Info(place.Tensor)
+				place.Transposed = place.Transposed && plain(info.Format) // groups run along rows of [out, in]
+				return place, ok && holds
 			}
 			if place, ok := try(m.Design.HF.place(p)); ok {
 				return place, true

@@ -10,6 +10,7 @@ import (
 	"hone/checkpoint"
 	"hone/model"
 	"hone/nn"
+	"hone/quant"
 )
 
 // kept are files of a Hugging Face directory that a variant takes over as they are.
@@ -47,20 +48,55 @@ func variant(ctx context.Context, m *model.Model, w model.Weights, extra map[str
 		return spec, err
 	}
 	formats := w.Formats(m.Design.Tied)
-	params := m.Design.Program.Params()
+	params, weights := m.Design.Program.Params(), converted{}
 	for i, p := range params {
 		weight, err := convert(ctx, m, p, formats)
 		if err != nil {
 			return spec, fmt.Errorf("%s: %w", m.Path, err)
 		}
-		spec.Weights = append(spec.Weights, weight)
+		weights[p.Name] = weight
 		for _, step := range steps {
 			if err := step(i+1, len(params)); err != nil {
 				return spec, err
 			}
 		}
 	}
+	for _, t := range m.Design.HFTensors() {
+		joined, err := weights.join(t)
+		if err != nil {
+			return spec, fmt.Errorf("%s: %w", m.Path, err)
+		}
+		spec.Weights = append(spec.Weights, joined...)
+	}
 	return spec, nil
+}
+
+// converted is a source of the variant's weights.
+type converted map[string]checkpoint.Weight
+
+func (c converted) Matrix(name string) (quant.Matrix, error) { return c[name].Matrix, nil }
+func (c converted) Vector(name string) ([]float32, error)    { return c[name].Values, nil }
+
+// join makes a tensor as the family's files have it. Rows of integer formats can be put together and reordered, but neither
+// transposed nor laid in banks: such weights keep their own names, which Hone reads too.
+func (c converted) join(t model.Stored) ([]checkpoint.Weight, error) {
+	first := t.Parts[0]
+	if first.Param.Vector {
+		values, err := t.Vector(c)
+		return []checkpoint.Weight{{Name: t.Name, Values: values, Shape: t.Shape}}, err
+	}
+	m, err := t.Matrix(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, ints := m.(quant.IntRows); len(t.Shape) == 2 && (ints || plain(m.Format())) && m.Format() == c[first.Param.Name].Matrix.Format() {
+		return []checkpoint.Weight{{Name: t.Name, Matrix: m}}, nil
+	}
+	var out []checkpoint.Weight
+	for _, p := range t.Parts {
+		out = append(out, c[p.Param.Name])
+	}
+	return out, nil
 }
 
 func convert(ctx context.Context, m *model.Model, p nn.Param, formats func(nn.Param) string) (checkpoint.Weight, error) {
