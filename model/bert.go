@@ -19,7 +19,7 @@ func designBERT(c *Config) (*Design, error) {
 	base, pool, classes := "", nn.Pool{}, (*Classes)(nil)
 	switch {
 	case c.raw.GGUF != nil && c.holds("cls.output.weight"):
-		classes = c.classes()
+		base, classes = "bert.", c.classes()
 		pool = ggufHead(c, e.width, classes)
 		c.note("architectures", "", []any{"BertForSequenceClassification"})
 	case c.classifies():
@@ -83,7 +83,7 @@ const ggufRank = 4
 // ggufHead is the head of a GGUF file; some were written without its first layer.
 func ggufHead(c *Config, width int, k *Classes) nn.Pool {
 	c.RefuseGGUF("pooling_type", ggufRank)
-	p := classHead(nn.Dense{Name: "pooler.dense", Out: width, Act: "tanh"}, "classifier", k)
+	p := classHead(nn.Dense{Name: "bert.pooler.dense", Out: width, Act: "tanh"}, "classifier", k)
 	if !c.holds("cls.weight") {
 		p.Head = p.Head[1:]
 	}

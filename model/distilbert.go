@@ -4,13 +4,21 @@ import "hone/nn"
 
 // DistilBERT (Sanh et al. 2019): BERT with half of its blocks, without token types.
 func init() {
-	register(Arch{Name: "distilbert", GGUF: "bert", Claims: inHF, Design: designDistilBERT,
+	register(Arch{Name: "distilbert", GGUF: "bert", Claims: withoutTypes, Design: designDistilBERT,
 		HF: []string{"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification"}})
 }
 
+// withoutTypes is the claim of DistilBERT on GGUF files of BERT's name.
+func withoutTypes(c *Config) bool {
+	eps, ok := c.float("", "attention.layer_norm_epsilon")
+	return ok && eps == distilBERTEps && !c.holds("token_types.weight") && !c.holds("cls.output.weight")
+}
+
+const distilBERTEps = 1e-12
+
 func designDistilBERT(c *Config) (*Design, error) {
 	width, heads := c.Int("dim", "embedding_length"), c.Int("n_heads", "attention.head_count")
-	const eps = 1e-12
+	const eps = distilBERTEps
 	e := &encoder{
 		names: encoderNames{"transformer.layer.%d.", "attention", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"},
 		width: width, mlp: c.Int("hidden_dim", "feed_forward_length"), blocks: c.Blocks("n_layers", "block_count"), eps: eps, act: c.encoderAct("activation"),

@@ -70,6 +70,9 @@ func Convert(ctx context.Context, m *model.Model, out string, c Conversion) (*Co
 	default:
 		err = fmt.Errorf("%q is no kind of model file: %s and %s are", c.To, KindGGUF, KindHF)
 	}
+	if err == nil {
+		err = readable(out)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +80,15 @@ func Convert(ctx context.Context, m *model.Model, out string, c Conversion) (*Co
 		w.report.Notes = append(w.report.Notes, n.Notes()...)
 	}
 	return w.report, nil
+}
+
+// readable opens what was written; it is removed where that fails.
+func readable(out string) error {
+	m, err := model.Open(out)
+	if err != nil {
+		return errors.Join(fmt.Errorf("what was written cannot be read: %w", err), os.RemoveAll(out))
+	}
+	return m.File.Close()
 }
 
 // converter is one conversion under way.
@@ -285,6 +297,9 @@ func (w *converter) metadata() ([]checkpoint.GGUFValue, error) {
 	if source := w.m.File.Config().GGUF; source != nil {
 		return w.sourceMetadata(source), nil
 	}
+	if p := w.m.Design.Program.Pool; p != nil && len(p.Head) == 0 && !p.Normalize {
+		w.note("GGUF files do not say whether an encoder's vectors are normalised: those of this model are not, and readers of the file will normalise them")
+	}
 	meta := w.m.Design.GGUFMeta()
 	meta = slices.Insert(meta, 1, checkpoint.GGUFValue{Key: "general.type", Value: "model"}, checkpoint.GGUFValue{Key: "general.name", Value: w.name()})
 	meta = append(meta, w.fileType()...)
@@ -415,7 +430,11 @@ func (w *converter) hf(out string) error {
 	}
 	return durable.WriteDir(out, func(dir string) error {
 		for _, name := range slices.Sorted(maps.Keys(files)) {
-			if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o666); err != nil {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				return err
+			}
+			if err := os.WriteFile(path, files[name], 0o666); err != nil {
 				return err
 			}
 		}
@@ -436,6 +455,9 @@ func (w *converter) files() (map[string][]byte, error) {
 	if err := addKept(files, w.m); err != nil {
 		return nil, err
 	}
+	if w.m.File.Config().GGUF != nil || exists(filepath.Join(w.m.Dir(), "modules.json")) { // a directory that did not say it is left so
+		maps.Copy(files, w.m.Design.PoolingFiles())
+	}
 	config := maps.Clone(w.m.HFConfig())
 	delete(config, "quantization_config")
 	delete(config, "compression_config")
@@ -452,6 +474,11 @@ func (w *converter) files() (map[string][]byte, error) {
 	}
 	files["config.json"], err = indented(config)
 	return files, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // ends are the ids that begin a text and end a generation, as configs name them.
