@@ -41,7 +41,7 @@ func benchWeight(b *testing.B, pool *kernel.Pool, name string, rows, cols int) P
 func BenchmarkMul(b *testing.B) {
 	pool := kernel.NewPool(runtime.GOMAXPROCS(0))
 	defer pool.Close()
-	for _, format := range []string{"q4_0", "q4_1", "int4-g32", "int4-g64", "int4-g64-asym", "int4-row", "q8_0", "int8-g128", "int8-row", "w8a8", "bf16", "f32"} {
+	for _, format := range []string{"q4_0", "q4_1", "q4_k", "q5_0", "q5_k", "q6_k", "q3_k", "q2_k", "iq4_xs", "int4-g32", "int4-g64", "int4-g64-asym", "int4-row", "q8_0", "int8-g128", "int8-row", "w8a8", "bf16", "f32"} {
 		for _, s := range []struct{ rows, cols, copies int }{{576, 576, 64}, {1536, 576, 32}, {576, 1536, 32}, {2048, 5632, 4}, {49152, 576, 2}, {1024, 1024, 4}} {
 			var ws []Packed
 			for _, tokens := range []int{1, 4, 32, 512, 1024} {
@@ -114,10 +114,10 @@ func BenchmarkPrepare(b *testing.B) {
 func BenchmarkPack(b *testing.B) {
 	pool := kernel.NewPool(runtime.GOMAXPROCS(0))
 	defer pool.Close()
-	for _, format := range []string{"q4_0", "q4_1", "q8_0", "int4-g32", "int4-g64-asym", "int8-row", "bf16", "f32"} {
+	for _, format := range []string{"q4_0", "q4_1", "q5_0", "q4_k", "q6_k", "q8_0", "int4-g32", "int4-g64-asym", "int8-row", "bf16", "f32"} {
 		b.Run(format, func(b *testing.B) {
 			f, _ := Lookup(format)
-			const rows, cols = 1536, 576
+			const rows, cols = 1536, 768
 			m := sample(b, f, rows, cols, randomRows(rows, cols, 3))
 			for b.Loop() {
 				if _, err := Pack(m, pool); err != nil {

@@ -24,7 +24,8 @@ type blockFormat struct {
 	min            bool                       // groups have minima
 	factored       bool                       // scales and minima are a block's f16 times integers of its groups
 	wide           bool                       // d is no f16
-	halves         []int                      // where a block's f16 numbers stand
+	plain          int                        // where codes begin that stand as in panels, signed ones apart; 0: they do not
+	halves         []int                      // where a block's f16 scale and minimum stand
 	read           func(b *block, src []byte) // b.codes are zero before
 }
 
@@ -85,7 +86,7 @@ func (b *blocks) at(i, n int) []byte {
 
 // load reads the n-th block of row i.
 func (b *blocks) load(dst *block, i, n int) {
-	clear(dst.codes[:])
+	clear(dst.codes[:b.weights])
 	b.read(dst, b.at(i, n))
 }
 

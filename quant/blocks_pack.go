@@ -56,6 +56,10 @@ func (b *blocks) panelRow(dst *panelRow, i int) {
 	if b.min {
 		move = 0
 	}
+	if b.plain > 0 {
+		b.plainRow(dst, i)
+		return
+	}
 	var k block
 	for n := range b.cols / b.weights {
 		b.load(&k, i, n)
@@ -63,6 +67,26 @@ func (b *blocks) panelRow(dst *panelRow, i int) {
 		for g := range b.weights / 32 {
 			at := n*b.weights/32 + g
 			dst.putCodes(at, k.codes[g*32:], move)
+		}
+	}
+}
+
+// plainRow is panelRow where the codes can be copied.
+func (b *blocks) plainRow(dst *panelRow, i int) {
+	flip := uint32(0)
+	if b.bits == 8 {
+		flip = 0x80808080
+	}
+	words := dst.words
+	for n := range b.cols / b.weights {
+		src := b.at(i, n)
+		dst.scale[n] = half16(src)
+		if b.min {
+			dst.minHalf[n] = half16(src[2:])
+		}
+		for src = src[b.plain:]; len(src) >= 4; src = src[4:] {
+			words[0] = binary.LittleEndian.Uint32(src) ^ flip
+			words = words[1:]
 		}
 	}
 }

@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q4_0", describe: "4 bits, groups of 32, f16 scale",
-		weights: 32, bytes: 18, bits: 4, group: 32, zero: 8, halves: []int{0}, read: readQ4_0})
+		weights: 32, bytes: 18, bits: 4, group: 32, zero: 8, plain: 2, halves: []int{0}, read: readQ4_0})
 }
 
 // readQ4_0: byte i of the codes holds weight i low and weight i+16 high.

@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q4_1", describe: "4 bits, groups of 32, f16 scale and minimum",
-		weights: 32, bytes: 20, bits: 4, group: 32, min: true, halves: []int{0, 2}, read: readQ4_1})
+		weights: 32, bytes: 20, bits: 4, group: 32, min: true, plain: 4, halves: []int{0, 2}, read: readQ4_1})
 }
 
 // readQ4_1: codes as in Q4_0, after the minimum.

@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q8_0", describe: "8 bits, groups of 32, f16 scale",
-		weights: 32, bytes: 34, bits: 8, group: 32, zero: 128, halves: []int{0}, read: readQ8_0})
+		weights: 32, bytes: 34, bits: 8, group: 32, zero: 128, plain: 2, halves: []int{0}, read: readQ8_0})
 }
 
 // readQ8_0: codes are two's complement.
