@@ -230,7 +230,8 @@ func (c oracleCase) chunked(t testing.TB, x *nn.Exec, compare func(got []float32
 // noGGUF are the cases that a GGUF file cannot hold, and why.
 var noGGUF = map[string]string{
 	"opt": "no name in it", "opt-plain": "no name in it", "llama-yarn-ramp": "YaRN's ramp",
-	"gemma2-uncapped": "no soft caps",
+	"gemma2-uncapped": "no soft caps", "qwen3moe-all": "norm_topk_prob is false", "olmoe-sum": "norm_topk_prob is true",
+	"gptoss-clamped": "clamped",
 }
 
 // TestArchitectures: every architecture against transformers, from a Hugging Face directory, from the GGUF file that is

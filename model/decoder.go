@@ -24,11 +24,12 @@ type decoder struct {
 	attention nn.Attention         // of every block but for its heads, window and ropes
 	ropes     func(i int) *nn.Rope // of block i; nil: attention's
 	mlpBias   bool
-	plusOne   bool    // norms' gains are 1 + the weight
-	embedding float64 // multiplies embeddings; 0: nothing
-	residual  float64 // multiplies what a residual sum gets; 0: nothing
-	logits    float64 // multiplies logits; 0: nothing
-	softcap   float64 // of logits; 0: none
+	experts   nn.Experts // of every block, Count 0: a gated MLP
+	plusOne   bool       // norms' gains are 1 + the weight
+	embedding float64    // multiplies embeddings; 0: nothing
+	residual  float64    // multiplies what a residual sum gets; 0: nothing
+	logits    float64    // multiplies logits; 0: nothing
+	softcap   float64    // of logits; 0: none
 
 	hf, gguf   Layout
 	prefixes   []string
@@ -53,11 +54,29 @@ func (c *Config) decoder() *decoder {
 	d.context = c.Int("max_position_embeddings", "context_length")
 	d.tied = c.Tied("lm_head.weight", "output.weight")
 	d.windows = make([]int, d.blocks)
-	c.RefuseGGUF("expert_count", 0)
 	d.attention = nn.Attention{Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj", Size: d.size, Causal: true, NormEps: d.eps}
 	d.gguf = maps.Clone(decoderGGUF)
 	d.block = d.plain
 	return d
+}
+
+// epsilon is what the norms of the family add where nothing is said.
+func (d *decoder) epsilon(otherwise float64) {
+	d.eps = float32(d.c.Float("rms_norm_eps", "attention.layer_norm_rms_epsilon", otherwise))
+	d.attention.NormEps = d.eps
+}
+
+// sharedMLP is the MLP size of a family whose blocks are all of one.
+func (d *decoder) sharedMLP() int {
+	for i, n := range d.mlp {
+		if n != d.mlp[0] {
+			d.c.fail("block %d has %d features in its MLP, block 0 has %d; this architecture has one size", i, n, d.mlp[0])
+		}
+	}
+	if len(d.mlp) == 0 {
+		return 0
+	}
+	return d.mlp[0]
 }
 
 // attentionBias reads whether the four linears of attention have biases.
@@ -135,6 +154,9 @@ func (d *decoder) check() error {
 		a := d.attention
 		a.Heads, a.KVHeads = d.heads[i], d.kv[i]
 		d.c.CheckHeads(a)
+	}
+	if d.experts.Count == 0 {
+		d.c.RefuseGGUF("expert_count", 0)
 	}
 	return d.c.Err
 }

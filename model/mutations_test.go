@@ -70,7 +70,34 @@ var mutations = []mutation{
 	{"gptneox", "attention and MLP side by side", m{"use_parallel_residual": false}, nil},
 	{"gptneox", "part of the head", ropeOf(m{"rope_type": "default", "rope_theta": 10000, "partial_rotary_factor": 0.5}), nil},
 	{"gptneox", "exact GELU", m{"hidden_act": "gelu_new"}, nil},
+	{"mixtral", "sum of the weights", nil, func(d *decoder) { d.experts.Normalize = false }},
+	{"mixtral", "an expert", m{"num_experts_per_tok": 1}, nil},
+	{"mixtral-window", "window", m{"sliding_window": nil}, nil},
+	{"qwen3moe", "sum of the weights", m{"norm_topk_prob": false}, nil},
+	{"qwen3moe", "norm of q", nil, func(d *decoder) { d.attention.QNorm = "" }},
+	{"qwen3moe-all", "weights that sum to less", m{"norm_topk_prob": true}, nil},
+	{"olmoe", "weights that sum to less", m{"norm_topk_prob": true}, nil},
+	{"olmoe", "norm of k", nil, func(d *decoder) { d.attention.KNorm = "" }},
+	{"olmoe-sum", "sum of the weights", m{"norm_topk_prob": false}, nil},
+	{"gptoss", "sinks", nil, func(d *decoder) { d.attention.Sinks = "" }},
+	{"gptoss", "bias of the router", nil, func(d *decoder) { d.experts.RouterBias = "" }},
+	{"gptoss", "biases of the experts", nil, func(d *decoder) { d.experts.Bias = false }},
+	{"gptoss", "windows", nil, func(d *decoder) { clear(d.windows) }},
+	{"gptoss", "the activation", nil, func(d *decoder) { d.experts.Limit = 0 }},
+	{"gptoss", "its slope", m{"swiglu_alpha": 1.0}, nil},
+	{"gptoss", "a ramp that is not cut", nil, func(d *decoder) { d.attention.Rope = cutRamp(d) }},
+	{"gptoss-clamped", "the clamp", m{"swiglu_limit": 50.0}, nil},
 	{"gptneox-serial", "one after the other", m{"use_parallel_residual": true}, nil},
+}
+
+// cutRamp reads YaRN as other families do.
+func cutRamp(d *decoder) *nn.Rope {
+	c := &Config{raw: d.c.raw}
+	c.raw.HF = maps.Clone(c.raw.HF)
+	rope := maps.Clone(c.raw.HF["rope_parameters"].(map[string]any))
+	rope["truncate"] = true
+	c.raw.HF["rope_parameters"] = rope
+	return c.Rope(d.size, ropeDefault{})
 }
 
 func withoutPostNorms(d *decoder) func(b *nn.Builder, x nn.Value, i int) nn.Value {

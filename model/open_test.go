@@ -140,7 +140,7 @@ func TestGGUFLies(t *testing.T) {
 		{"rope factors, too many", nil, right.with(shapes{"rope_freqs.weight": {1 << 20}}), "rope_freqs.weight has 1048576 values"},
 		{"partial rope", m{"llama.rope.dimension_count": uint32(2)}, right, "rotates 2 of a head's 4 features"},
 		{"whole rope", m{"llama.rope.dimension_count": uint32(4)}, right, ""},
-		{"experts", m{"llama.expert_count": uint32(8)}, right, "llama.expert_count to 8"},
+		{"experts", m{"llama.expert_count": uint32(8)}, right, "no llama.expert_used_count"},
 		{"no experts", m{"llama.expert_count": uint32(0)}, right, ""},
 		{"values of another size", m{"llama.attention.value_length": uint32(8)}, right, "llama.attention.value_length to 8"},
 		{"biases", nil, right.with(shapes{"blk.0.attn_q.bias": {16}}), `"blk.0.attn_q.bias" that`},

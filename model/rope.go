@@ -31,6 +31,7 @@ type ropeDefault struct {
 	part  float64 // of a head that is rotated; 0: all, always
 	// thetaKey and partKey are the config's own keys of them, outside of descriptions: rope_theta, partial_rotary_factor.
 	thetaKey, partKey string
+	uncut             bool   // YaRN's ramp is never cut at whole frequencies, though GGUF has no word for that
 	layer             string // full_attention or sliding_attention, where these have their own; "" where all blocks have the same
 }
 
@@ -312,7 +313,7 @@ func (c *Config) ropeGGUF(size int, d ropeDefault) ropeSpec {
 	s := ropeSpec{kind: "default", theta: num("rope.freq_base", d.theta), factor: num("rope.scaling.factor", num("rope.scale_linear", 1)),
 		turned:   int(num("rope.dimension_count", float64(size))),
 		original: int(num("rope.scaling.original_context_length", num("context_length", 0))),
-		fast:     num("rope.scaling.yarn_beta_fast", 32), slow: num("rope.scaling.yarn_beta_slow", 1), whole: true,
+		fast:     num("rope.scaling.yarn_beta_fast", 32), slow: num("rope.scaling.yarn_beta_slow", 1), whole: !d.uncut,
 		mscaleAll: num("rope.scaling.yarn_log_multiplier", 0), mscale: 1}
 	kind, _ := c.value("", "rope.scaling.type").(string)
 	switch kind {
@@ -401,7 +402,7 @@ func (c *Config) noteRope(s ropeSpec, size int, d ropeDefault) {
 		if more := s.attentionFactor() / yarnScale(s.factor, 1); math.Abs(more-1) > 1e-6 {
 			c.note("", "rope.scaling.attn_factor", more)
 		}
-		if !s.whole {
+		if s.whole == d.uncut {
 			c.noGGUF("YaRN's ramp is not cut at whole frequencies")
 		}
 	case "longrope":

@@ -99,6 +99,16 @@ CASES = {
     "gptneox": ("GPTNeoXConfig", sized(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=56)),
     "gptneox-serial": ("GPTNeoXConfig", sized(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=56, use_parallel_residual=False, hidden_act="gelu_fast",
                                               tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=0.5))),
+    "mixtral": ("MixtralConfig", base(num_local_experts=5, num_experts_per_tok=2, head_dim=8)),
+    "mixtral-window": ("MixtralConfig", base(num_local_experts=4, num_experts_per_tok=3, sliding_window=37)),
+    "qwen3moe": ("Qwen3MoeConfig", base(num_experts=7, num_experts_per_tok=3, moe_intermediate_size=16, head_dim=8, norm_topk_prob=True)),
+    "qwen3moe-all": ("Qwen3MoeConfig", base(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, head_dim=8, norm_topk_prob=False, tie_word_embeddings=True)),
+    "olmoe": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=2, num_key_value_heads=4)),
+    "olmoe-sum": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True)),
+    "gptoss": ("GptOssConfig", base(num_local_experts=6, num_experts_per_tok=3, head_dim=12, num_hidden_layers=4, sliding_window=29, swiglu_limit=7.0,
+                                    rope_parameters=dict(YARN, truncate=False, beta_fast=32.0, beta_slow=1.0))),
+    "gptoss-clamped": ("GptOssConfig", base(num_local_experts=4, num_experts_per_tok=2, head_dim=12, swiglu_limit=0.5, swiglu_alpha=1.1, layer_types=["full_attention"] * 3,
+                                            rope_parameters=dict(rope_type="default", rope_theta=500.0))),
 }
 
 
@@ -130,7 +140,7 @@ def run(name, kind, settings):
             model = model.to(torch.float64)
         else:
             safetensors.numpy.save_file(weights, path, metadata={"format": "pt"})
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager")
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager")
     model.eval()
     said["architectures"] = [type(model).__name__]
     said = {k: v for k, v in said.items() if k not in ("transformers_version", "dtype", "_name_or_path")}
