@@ -18,13 +18,14 @@ func init() { register(runCommand) }
 
 // runFlags are the settings of `hone run`.
 type runFlags struct {
-	ctx      int
-	raw      bool
-	sampling *sampling
-	kv       *kvFlag
-	weights  *weightsFlag
-	threads  *int
-	json     *bool
+	ctx       int
+	raw       bool
+	noHistory bool
+	sampling  *sampling
+	kv        *kvFlag
+	weights   *weightsFlag
+	threads   *int
+	json      *bool
 }
 
 func runCommand() *cobra.Command {
@@ -36,7 +37,11 @@ func runCommand() *cobra.Command {
 		Long: `Answer one prompt, given as a word or piped in, or chat in the terminal when there is none.
 
 A model with a chat template reads the prompt as a user's message; with --raw, or without a template, it goes on
-writing where the prompt ends.`,
+writing where the prompt ends.
+
+In a chat Enter sends a message, Ctrl-J or Alt-Enter begins a new line in it, and a pasted text is one message. Ctrl-C stops
+the answer or gives the line up, Ctrl-D leaves. /help lists the commands, such as /clear, /system TEXT and
+/set temperature 0.2.`,
 		Example: `  hone run model.gguf "What is the boiling point of water?"
   hone run model.gguf --raw --max-tokens 32 --json "The capital of France is"
   hone run model.gguf --temperature 0.8 --top-p 0.95 --seed 7 < prompt.txt
@@ -47,6 +52,7 @@ writing where the prompt ends.`,
 	f.sampling = addSampling(cmd)
 	cmd.Flags().BoolVar(&f.raw, "raw", false, "go on writing where the prompt ends, without the chat template")
 	addCount(cmd, &f.ctx, "ctx", 0, "tokens of prompt and answer; 0: what the model takes, at most 8192")
+	cmd.Flags().BoolVar(&f.noHistory, "no-history", false, "do not keep what is typed in a chat (else in the store's folder, for its owner alone)")
 	f.kv = addKV(cmd)
 	f.weights = addWeights(cmd)
 	f.threads = addThreads(cmd)

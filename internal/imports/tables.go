@@ -47,7 +47,7 @@ type Dependency struct {
 // Dependencies lists every module that go.mod may require directly. Versions stand in go.mod, exact ones.
 var Dependencies = map[string]Dependency{
 	"golang.org/x/sys":                    {Why: "CPU features, mmap, madvise, affinity, memory and disk figures, file locks", Packages: []string{"kernel", "checkpoint", "store", "bench", "serve", "cmd/hone", "internal"}},
-	"golang.org/x/term":                   {Why: "is it a terminal; editing of a line", Packages: []string{"cmd/hone"}},
+	"golang.org/x/term":                   {Why: "is it a terminal; editing of a line", Packages: []string{"cmd/hone", "internal"}},
 	"golang.org/x/text":                   {Why: "Unicode normalization forms", Packages: []string{"tokenizer"}},
 	"github.com/dlclark/regexp2/v2":       {Why: "pre-tokenizer patterns with lookahead, bounded in time", Packages: []string{"tokenizer"}},
 	"github.com/ardanlabs/jinja":          {Why: "chat templates", Packages: []string{"tokenizer"}},
