@@ -64,8 +64,12 @@ func (s *source) modelJSON() map[string]any {
 			merges = append(merges, m)
 		}
 	}
-	return map[string]any{"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
-		"fuse_unk": false, "byte_fallback": false, "ignore_merges": s.ignoreMerges, "vocab": s.vocab, "merges": merges}
+	model := map[string]any{"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
+		"fuse_unk": s.fuseUnk, "byte_fallback": s.byteFallback, "ignore_merges": s.ignoreMerges, "vocab": s.vocab, "merges": merges}
+	if s.unk != "" {
+		model["unk_token"] = s.unk
+	}
+	return model
 }
 
 func (p *pipeline) configJSON() map[string]any {

@@ -141,7 +141,7 @@ func ggufPreName(pre json.RawMessage, ignoreMerges bool) (string, error) {
 	}
 	for _, name := range append(slices.Clone(commonPre), sortedNames(ggufPre)...) {
 		rule, ok := ggufPre[name]
-		if !ok || rule.ignoreMerges != ignoreMerges {
+		if !ok || rule.raw || rule.ignoreMerges != ignoreMerges {
 			continue
 		}
 		if got, err := preSteps(nil, rule.json(), 0); err == nil && slices.Equal(got, want) {

@@ -1,8 +1,10 @@
 package tokenizer
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -39,6 +41,11 @@ func FuzzTokenizerJSON(f *testing.F) {
 	f.Add(tinyMerges, `{"eos_token":{"content":"<s>"},"chat_template":[{"name":"default","template":"x"}]}`, "ab <s> the 12 é")
 	f.Add(tinyBERT, `{"cls_token":"[CLS]"}`, "abc [CLS] 語, é")
 	f.Add(tinyBPE, ``, "x")
+	for _, m := range readModels(f).Files {
+		if len(m.File) < 12000 {
+			f.Add(string(m.File), "", "the <s> cat ▁ 12 é")
+		}
+	}
 	f.Add(strings.Replace(tinyMerges, `"type":"Digits","individual_digits":true`, `"type":"Split","pattern":{"Regex":"[ab]+|\\s+(?!\\S)"},"behavior":"MergedWithNext"`, 1), `{`, "ab  ab c")
 	f.Fuzz(func(t *testing.T, file, config, text string) {
 		tok, err := FromJSON([]byte(file), []byte(config))
@@ -54,6 +61,44 @@ func FuzzTokenizerJSON(f *testing.F) {
 		}
 		tok.ToJSON()
 		tok.EOS()
+	})
+}
+
+// FuzzSentencePiece: a model file is an error or a tokenizer that works.
+func FuzzSentencePiece(f *testing.F) {
+	for _, m := range readModels(f).Models {
+		if b := spmModel(f, m.Model); len(b) < 12000 {
+			f.Add(b, "the cat ▁ <sep> 12 é")
+		}
+	}
+	f.Add([]byte("\n\x05\n\x01a\x18\x02\x12\x02\x18\x02\x1a\x06\x12\x04\x04\x00\x00\x00"), "a b")
+	f.Fuzz(func(t *testing.T, file []byte, text string) {
+		tok, err := FromSentencePiece(file)
+		if err != nil {
+			return
+		}
+		ids := encode(t, tok, text, EncodeOptions{AddSpecial: true, ParseSpecial: true})
+		checkStream(t, tok, ids, tok.Decode(ids, false))
+		tok.ToJSON()
+	})
+}
+
+// FuzzRankFile: a rank file is an error or a tokenizer that gives every text back.
+func FuzzRankFile(f *testing.F) {
+	var b strings.Builder
+	for i := range 256 {
+		fmt.Fprintf(&b, "%s %d\n", base64.StdEncoding.EncodeToString([]byte{byte(i)}), i)
+	}
+	f.Add([]byte(b.String()+"YWI= 256\nYWJj 257\nICA= 258\n"), "abc  ab")
+	f.Add([]byte("YQ== 0\n"), "a")
+	f.Fuzz(func(t *testing.T, file []byte, text string) {
+		tok, err := FromTiktoken("cl100k_base", file)
+		if err != nil || !utf8.ValidString(text) {
+			return
+		}
+		if ids := encode(t, tok, text, EncodeOptions{}); tok.Decode(ids, false) != text {
+			t.Errorf("%q came back as %q", text, tok.Decode(ids, false))
+		}
 	})
 }
 

@@ -58,8 +58,10 @@ func (g *ggufReader) source() (source, error) {
 		}
 	}
 	switch name {
-	case "gpt2":
-		return s, g.bpe(&s)
+	case "gpt2", "whitespace":
+		return s, g.bpe(&s, g.preName())
+	case "gemma4":
+		return s, g.bpe(&s, name)
 	case "bert":
 		return s, g.wordPiece(&s)
 	case "llama":
@@ -107,11 +109,7 @@ func (g *ggufReader) added() []addedToken {
 	return out
 }
 
-func (g *ggufReader) bpe(s *source) error {
-	pre, ok := g.meta.String(ggufPrefix + "pre")
-	if !ok {
-		pre = "default"
-	}
+func (g *ggufReader) bpe(s *source, pre string) error {
 	rule, ok := ggufPre[pre]
 	if !ok {
 		return &UnsupportedError{"GGUF pre-tokenizer", pre, "known ones: " + strings.Join(sortedNames(ggufPre), ", ")}
@@ -123,6 +121,9 @@ func (g *ggufReader) bpe(s *source) error {
 	s.modelType, s.pre, s.ignoreMerges = "BPE", rule.json(), rule.ignoreMerges
 	s.added = g.added()
 	s.decoder = json.RawMessage(`{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`)
+	if rule.raw {
+		s.byteFallback, s.normalizer, s.decoder = true, g.rawNormalizer(rule), rawDecoder
+	}
 	s.vocab = make(map[string]int32, len(g.tokens))
 	for id, token := range g.tokens {
 		s.vocab[token] = int32(id)
@@ -130,6 +131,28 @@ func (g *ggufReader) bpe(s *source) error {
 	s.merges, s.keepFirstMerge = len(merges), true
 	s.merge = func(i int) (string, string, error) { return splitMerge(i, merges[i]) }
 	s.post = g.post(rule.addBOS, false, "bos_token_id", "eos_token_id")
+	g.attributes(s.added)
+	return nil
+}
+
+// preName is the name of the pre-tokenizer, "default" if the file has none.
+func (g *ggufReader) preName() string {
+	if pre, ok := g.meta.String(ggufPrefix + "pre"); ok {
+		return pre
+	}
+	return "default"
+}
+
+var rawDecoder = json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"}]}`)
+
+// rawNormalizer is that of BPE over characters.
+func (g *ggufReader) rawNormalizer(rule preRule) json.RawMessage {
+	switch {
+	case rule.escape:
+		return json.RawMessage(`{"type":"Replace","pattern":{"String":" "},"content":"▁"}`)
+	case g.flag("normalizer.lowercase", false):
+		return json.RawMessage(`{"type":"Lowercase"}`)
+	}
 	return nil
 }
 
@@ -173,7 +196,9 @@ func (g *ggufReader) wordPiece(s *source) error {
 	s.eos, s.eosIDs = g.token("seperator_token_id"), nil
 	s.bos = g.token("cls_token_id")
 	s.added = g.bertAdded(s.unk)
-	s.normalizer = json.RawMessage(`{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}`)
+	lower := g.flag("normalizer.lowercase", true)
+	s.normalizer = mustJSON(map[string]any{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+		"strip_accents": g.flag("normalizer.strip_accents", lower), "lowercase": lower})
 	s.pre = json.RawMessage(`{"type":"BertPreTokenizer"}`)
 	s.decoder = json.RawMessage(`{"type":"WordPiece","prefix":"##","cleanup":true}`)
 	bos, eos := "cls_token_id", "seperator_token_id"

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -103,14 +104,26 @@ func (g *ggufReader) charsmap() (*charsmap, error) {
 	return parseCharsmap(b)
 }
 
-// attributes sets what GGUF files do not say about added tokens: Phi-3's special tokens take the white space after them.
+// attributes sets what GGUF files do not say about added tokens and the model's name tells: Phi-3's special tokens take
+// the white space after them, the mask tokens of some encoders that before them.
 func (g *ggufReader) attributes(added []addedToken) {
 	name, _ := g.meta.String("general.name")
+	arch, _ := g.meta.String("general.architecture")
 	name = strings.ToLower(name)
-	if !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
-		return
+	pre := g.preName()
+	any := func(s string, parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+	}
+	phi3 := any(name, "phi-3", "phi3")
+	mask := ""
+	switch {
+	case any(pre, "jina-v2-de", "jina-v2-es", "jina-v2-code") || any(arch, "nomic-bert-moe", "jina-bert-v3"):
+		mask = "<mask>"
+	case any(name, "modern-bert"):
+		mask = "[MASK]"
 	}
 	for i, t := range added {
-		added[i].RStrip = t.Content != "<unk>" && t.Content != "<s>" && t.Content != "<|endoftext|>"
+		added[i].RStrip = phi3 && t.Content != "<unk>" && t.Content != "<s>" && t.Content != "<|endoftext|>"
+		added[i].LStrip = mask != "" && t.Content == mask
 	}
 }

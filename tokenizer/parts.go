@@ -83,6 +83,9 @@ func (p *pattern) matcher() (matcher, error) {
 		if s := scanners[*p.Regex]; s != nil {
 			return scanMatcher(s), nil
 		}
+		if m := runs[*p.Regex]; m != nil {
+			return m, nil
+		}
 		if *p.Regex == patternTrailing {
 			return trailingSpace{}, nil
 		}

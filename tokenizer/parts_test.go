@@ -101,7 +101,7 @@ func TestRefusalsGGUF(t *testing.T) {
 // TestReload: a tokenizer from GGUF, written as JSON and read again, is the same tokenizer.
 func TestReload(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for _, tok := range []Tokenizer{smolLM2(t), vocabTokenizer(t, "bert-bge")} {
+	for _, tok := range []Tokenizer{smolLM2(t), vocabTokenizer(t, "bert-bge"), vocabTokenizer(t, "llama-spm")} {
 		file, config := tok.ToJSON()
 		dir := t.TempDir()
 		for name, b := range map[string][]byte{"tokenizer.json": file, "tokenizer_config.json": config} {

@@ -119,9 +119,7 @@ func (p *pipeline) appendPlain(ids []int32, whole piece) []int32 {
 		bertSplit{}.each(text, func(from, to int) { ids = p.model.encode(ids, text[from:to]) })
 		return ids
 	}
-	for _, piece := range splitAll(p.steps, whole) {
-		ids = p.model.encode(ids, piece.text)
-	}
+	splitEach(p.steps, whole, make([][]piece, len(p.steps)), func(part piece) { ids = p.model.encode(ids, part.text) })
 	return ids
 }
 

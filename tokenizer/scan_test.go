@@ -10,7 +10,8 @@ import (
 )
 
 // alphabet holds the characters that the patterns tell apart.
-var alphabet = []string{"a", "Z", "é", "語", "\u0301", "1", "٣", "½", " ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "'", "'s", "'re", "'ll", "'S", "'ſ", ".", "!", "-", "🙂", "\x00", "s", "t"}
+var alphabet = []string{"a", "Z", "é", "語", "\u0301", "1", "٣", "½", " ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "'", "'s", "'re", "'ll", "'S", "'ſ", ".", "!", "-", "🙂", "\x00", "s", "t",
+	"É", "ǅ", "ʰ", "/", "$", "~", "가", "か", "µ", "\r", "ﬀ", "\ufeff", "٪"}
 
 func randomText(r *rand.Rand) string {
 	var b strings.Builder
@@ -51,13 +52,17 @@ func TestScanners(t *testing.T) {
 		{"digits", scanGPT2Digits, []splitter{digits, mustRegex(t, patternGPT2)}},
 		{"llama3", scanLlama3, []splitter{mustRegex(t, patternLlama3)}},
 		{"qwen2", scanQwen2, []splitter{mustRegex(t, patternQwen2)}},
+		{"cl100k", scanCL100K, []splitter{mustRegex(t, patternCL100K)}},
+		{"gpt-4o", scanGPT4o, []splitter{mustRegex(t, patternGPT4o)}},
+		{"tekken", scanTekken, []splitter{mustRegex(t, patternTekken)}},
+		{"deepseek-v3", scanDSV3, []splitter{mustRegex(t, patternDSV3)}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for range 4000 {
 				text := randomText(r)
-				got, want := scanAll(c.scan, text), texts(splitAll(c.steps, piece{text: text}))
+				got, want := scanAll(c.scan, text), cutAll(c.steps, text)
 				if text != "" && !slices.Equal(got, want) {
 					t.Fatalf("%q\n got %q\nwant %q", text, got, want)
 				}
@@ -66,12 +71,75 @@ func TestScanners(t *testing.T) {
 	}
 }
 
+func cutAll(steps []splitter, text string) []string {
+	var list []string
+	splitEach(steps, piece{text: text}, make([][]piece, len(steps)), func(p piece) { list = append(list, p.text) })
+	return list
+}
+
 func texts(pieces []piece) []string {
 	var list []string
 	for _, p := range pieces {
 		list = append(list, p.text)
 	}
 	return list
+}
+
+// TestRuns compares the run matchers with their patterns.
+func TestRuns(t *testing.T) {
+	for pattern, m := range runs {
+		r := rand.New(rand.NewPCG(3, 4))
+		slow := mustRegex(t, pattern)
+		for range 1500 {
+			text := randomText(r)
+			got, want := patternSplit{m, isolated, false}.split(nil, piece{text: text}), slow.split(nil, piece{text: text})
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s on %q\n got %q\nwant %q", pattern, text, texts(got), texts(want))
+			}
+		}
+	}
+}
+
+// TestKinds compares the fast tables with the plain definition.
+func TestKinds(t *testing.T) {
+	for r := range rune(0x20100) {
+		if got, want := runeKind(r), slowKind(r); got != want {
+			t.Fatalf("U+%04X: %b, want %b", r, got, want)
+		}
+		if class := runeClass(r); (class == classLetter) != (slowKind(r)&kindLetter != 0) || (class == classNumber) != (slowKind(r)&kindNumber != 0) {
+			t.Fatalf("U+%04X: class %d, kind %b", r, class, slowKind(r))
+		}
+	}
+}
+
+// TestPreNames builds every pre-tokenizer that GGUF files name.
+func TestPreNames(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for name, rule := range ggufPre {
+		chain, err := parsePre(rule.json())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		scan, steps := chain.finish()
+		for range 20 {
+			text := randomText(r)
+			joined := strings.Join(scanAllOr(scan, steps, text), "")
+			if rule.words {
+				text = strings.Join(strings.Fields(text), "")
+			}
+			if joined != text {
+				t.Errorf("%s: %q was cut into %q", name, text, joined)
+			}
+		}
+	}
+}
+
+func scanAllOr(scan scanner, steps []splitter, text string) []string {
+	if scan != nil {
+		return scanAll(scan, text)
+	}
+	return cutAll(steps, text)
 }
 
 // TestTrailingSpace compares trailingSpace with its pattern.

@@ -23,16 +23,18 @@ type piece struct {
 // part cuts from a piece.
 func (p piece) part(from, to int) piece { return piece{p.text[from:to], max(0, p.front-from)} }
 
-func splitAll(steps []splitter, text piece) []piece {
-	pieces := []piece{text}
-	for _, s := range steps {
-		next := make([]piece, 0, 2*len(pieces))
-		for _, p := range pieces {
-			next = s.split(next, p)
-		}
-		pieces = next
+// splitEach cuts a piece by all steps and calls yield for each part in order. bufs holds one list for each step, which
+// are used again for the next piece, so that a long text costs no more memory than its first cut.
+func splitEach(steps []splitter, p piece, bufs [][]piece, yield func(piece)) {
+	if len(steps) == 0 {
+		yield(p)
+		return
 	}
-	return pieces
+	parts := steps[0].split(bufs[0][:0], p)
+	bufs[0] = parts
+	for _, part := range parts {
+		splitEach(steps[1:], part, bufs[1:], yield)
+	}
 }
 
 // behavior says what becomes of the matches of a splitting pattern.
@@ -69,7 +71,17 @@ type patternSplit struct {
 	invert bool
 }
 
+// isolator is a matcher that appends its spans as pieces itself.
+type isolator interface {
+	isolate(dst []piece, p piece) []piece
+}
+
 func (s patternSplit) split(dst []piece, p piece) []piece {
+	if s.mode == isolated && !s.invert {
+		if m, ok := s.m.(isolator); ok {
+			return m.isolate(dst, p)
+		}
+	}
 	spans := s.m.spans(p.text)
 	if s.invert {
 		for i := range spans {
@@ -204,6 +216,17 @@ func (trailingSpace) spans(piece string) []span {
 	return closeSpans(out, from, len(piece))
 }
 
+// isolate leaves a piece without white space as it is, which spares the usual case a list.
+func (m trailingSpace) isolate(dst []piece, p piece) []piece {
+	if p.text != "" && strings.IndexFunc(p.text, isSpace) < 0 {
+		return append(dst, p)
+	}
+	for _, sp := range m.spans(p.text) {
+		dst = append(dst, p.part(sp.from, sp.to))
+	}
+	return dst
+}
+
 // scanMatcher matches by a hand-written scanner: everything is a match.
 type scanMatcher scanner
 
@@ -215,6 +238,15 @@ func (m scanMatcher) spans(piece string) []span {
 		i = end
 	}
 	return out
+}
+
+func (m scanMatcher) isolate(dst []piece, p piece) []piece {
+	for i := 0; i < len(p.text); {
+		end := m(p.text, i)
+		dst = append(dst, p.part(i, end))
+		i = end
+	}
+	return dst
 }
 
 // Limits of a pattern from a file, which is not trusted. They lie far above what an honest pattern takes (a megabyte a
@@ -277,7 +309,7 @@ func (m *regexMatcher) spans(piece string) []span {
 		searches++
 		late = searches%64 == 0 && time.Now().After(deadline)
 		index, length, _ := v.GroupRange(0)
-		if length == 0 {
+		if length == 0 && index == at { // of empty matches the reference takes those that do not touch the one before
 			return !late
 		}
 		start := from

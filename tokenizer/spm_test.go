@@ -1,7 +1,10 @@
 package tokenizer
 
 import (
+	"math"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -89,5 +92,103 @@ func TestWordCuts(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, want %q", c.text, got, c.want)
 		}
+	}
+}
+
+func TestSPMRefusals(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, c := range []struct {
+		name, want string
+		change     func(ggufMeta)
+	}{
+		{"no scores", "scores", func(m ggufMeta) { delete(m, ggufPrefix+"scores") }},
+		{"few scores", "1 scores for 12 tokens", func(m ggufMeta) { m[ggufPrefix+"scores"] = []float32{1} }},
+		{"score", "score +Inf", func(m ggufMeta) { m[ggufPrefix+"scores"] = []float32{0, 0, inf, 0, 0, 0, 0, 0, 0, 0, 0, 0} }},
+		{"bytes", "no piece <0x00>", func(m ggufMeta) { m[ggufPrefix+"token_type"] = []int{2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 6, 1} }},
+		{"charsmap", "cut short", func(m ggufMeta) { m[ggufPrefix+"model"] = "t5"; m[ggufPrefix+"precompiled_charsmap"] = []int{1} }},
+		{"long piece", "bytes, at most", func(m ggufMeta) {
+			tokens := slices.Clone(m[ggufPrefix+"tokens"].([]string))
+			tokens[11] = strings.Repeat("a", maxPiece+1)
+			m[ggufPrefix+"tokens"] = tokens
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := FromGGUF(tinySPM(c.change)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestModelFileRefusals damages a model file.
+func TestModelFileRefusals(t *testing.T) {
+	file := spmModel(t, readModels(t).Models["bpe-bytes"].Model)
+	for n := range len(file) {
+		_, _ = FromSentencePiece(file[:n])
+	}
+	for _, c := range []struct{ name, file, want string }{
+		{"empty", "", "0 pieces"},
+		{"word model", "\n\x05\n\x01a\x18\x02\x12\x02\x18\x03", `model type "WORD" is not supported`},
+		{"length", "\n\xff\xff\xff\xff\x0f", "longer than what is left"},
+		{"two alike", "\n\x05\n\x01a\x18\x02\n\x03\n\x01a", "pieces 0 and 1"},
+		{"empty piece", "\n\x02\x18\x02", "piece 0"},
+		{"type", "\n\x05\n\x01a\x18\x09", "piece 0 has type 9"},
+		{"two unknown", "\n\x05\n\x01a\x18\x02\n\x05\n\x01b\x18\x02", "both of type unknown"},
+		{"denormalizer", "\n\x05\n\x01a\x18\x02\x2a\x03\x12\x01x", "denormalizer_spec"},
+		{"charsmap", "\n\x05\n\x01a\x18\x02\x1a\x03\x12\x01x", "charsmap is cut short"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := FromSentencePiece([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestTrie compares the double array with a map.
+func TestTrie(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	want := map[string]int32{}
+	var keys []trieKey
+	for i := range int32(3000) {
+		b := make([]byte, 1+r.IntN(6))
+		for j := range b {
+			b[j] = byte(r.IntN(1 << (1 + r.IntN(8))))
+		}
+		keys, want[string(b)] = append(keys, trieKey{string(b), i}), i
+	}
+	tr := newTrie(keys)
+	find := func(s string) int32 {
+		node := int32(0)
+		for i := range len(s) {
+			if node = tr.child(node, s[i]); node < 0 {
+				return -1
+			}
+		}
+		return tr.nodes[node].value
+	}
+	for key, id := range want {
+		if got := find(key); got != id {
+			t.Fatalf("%q: %d, want %d", key, got, id)
+		}
+		longer := key + "x"
+		if _, ok := want[longer]; !ok && find(longer) >= 0 {
+			t.Fatalf("%q is found", longer)
+		}
+	}
+}
+
+// TestUnigramChunks: a text that is done in parts has the ids of the whole.
+func TestUnigramChunks(t *testing.T) {
+	tok, err := FromSentencePiece(spmModel(t, readModels(t).Models["unigram"].Model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := tok.(*pipeline).model.(*unigram)
+	text := strings.Repeat("▁the▁cat▁sat▁xyz▁naïve▁12▁你好", 700)
+	got := m.encode(nil, text)
+	m.cuts.on = false
+	if want := m.encode(nil, text); !slices.Equal(got, want) || len(text) < 4*unigramChunk {
+		t.Errorf("%d ids, want %d", len(got), len(want))
 	}
 }

@@ -43,23 +43,11 @@ func slowClass(r rune) uint8 {
 // buildClassTable marks the ranges of the standard tables: much cheaper than asking for each character.
 func buildClassTable() {
 	t := make([]uint8, classTableSize)
-	mark := func(table *unicode.RangeTable, class uint8) {
-		for _, r := range table.R16 {
-			for c := int(r.Lo); c <= int(r.Hi); c += int(r.Stride) {
-				t[c] = class
-			}
-		}
-		for _, r := range table.R32 {
-			for c := int(r.Lo); c <= int(r.Hi) && c < classTableSize; c += int(r.Stride) {
-				t[c] = class
-			}
-		}
-	}
-	mark(unicode.L, classLetter)
-	mark(letterAdd(), classLetter)
-	mark(unicode.N, classNumber)
-	mark(numberAdd(), classNumber)
-	mark(unicode.White_Space, classSpace)
+	markRanges(t, unicode.L, classLetter)
+	markRanges(t, letterAdd(), classLetter)
+	markRanges(t, unicode.N, classNumber)
+	markRanges(t, numberAdd(), classNumber)
+	markRanges(t, unicode.White_Space, classSpace)
 	classTable = t
 }
 

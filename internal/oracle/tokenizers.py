@@ -63,7 +63,7 @@ def code_points():
             yield "".join(f"a{c} 1{c}." for c in chars)
 
 
-CODE_POINTS = ("bert-base-uncased", "gpt2", "split-qwen2", "digits", "falcon-like", "words")  # the rest: random strings alone
+CODE_POINTS = ("bert-base-uncased", "gpt2", "split-qwen2", "split-gpt4o", "split-tekken", "split-deepseek3", "split-coder", "digits", "falcon-like", "words")  # the rest: random strings alone
 
 
 def strings(name, count):
@@ -119,6 +119,7 @@ def variants(folder):
     cases = {
         "split-llama3": [pre_tokenizers.Split(tokenizers.Regex(LLAMA3), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)],
         "split-qwen2": [pre_tokenizers.Split(tokenizers.Regex(LLAMA3.replace("{1,3}", "")), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)],
+        **{"split-" + name: [*(pre_tokenizers.Split(tokenizers.Regex(x), "isolated") for x in steps), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)] for name, steps in SPLITS.items()},
         "digits": [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)],
         "prefix-space": [pre_tokenizers.ByteLevel(add_prefix_space=True)],
         "falcon-like": [pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.Digits(False), pre_tokenizers.Split(tokenizers.Regex("[0-9][0-9][0-9]"), "isolated")],
@@ -147,6 +148,19 @@ def variants(folder):
         t.save(os.path.join(folder, name + ".json"))
 
 
+CASED = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+%s|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*%s|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SHORT = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+DEEPSEEK3 = [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+SPLITS = {
+    "gpt4o": [CASED % (SHORT, SHORT, "{1,3}")],
+    "tekken": [CASED % ("", "", "")],
+    "deepseek3": DEEPSEEK3,
+    "cl100k": [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "falcon": ["[\\p{P}\\$\\+<=>\\^~\\|`]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", "[0-9][0-9][0-9]"],
+    "coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"],
+    "groups": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "aya": [r"\d{1,3}(?=(?:\d{3})*\b)", r"(?=[aeiou])"],
+}
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "  How <much> is 'it'?\n"}, {"role": "assistant", "content": "<think>hm</think> 5"}, {"role": "user", "content": "caf\u00e9"}]
