@@ -49,9 +49,10 @@ func Compare(ctx context.Context, work string, n int, ours, peer func() (float64
 }
 
 // LlamaBench runs llama.cpp's llama-bench once and returns its tokens a second: prefill of p tokens, or generation of n
-// from an empty context (the other is 0).
-func LlamaBench(ctx context.Context, program, model string, threads, p, n int) (float64, error) {
-	out, err := run(ctx, program, "-m", model, "-t", strconv.Itoa(threads), "-p", strconv.Itoa(p), "-n", strconv.Itoa(n), "-r", "1", "-o", "json")
+// from an empty context (the other is 0). The peer's flags come last.
+func LlamaBench(ctx context.Context, peer Peer, threads, p, n int) (float64, error) {
+	args := append([]string{"-m", peer.Model, "-t", strconv.Itoa(threads), "-p", strconv.Itoa(p), "-n", strconv.Itoa(n), "-r", "1", "-o", "json"}, peer.Flags...)
+	out, err := run(ctx, peer.Bench, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -59,17 +60,18 @@ func LlamaBench(ctx context.Context, program, model string, threads, p, n int) (
 		Rate float64 `json:"avg_ts"`
 	}
 	if err := json.Unmarshal(out, &results); err != nil || len(results) != 1 {
-		return 0, fmt.Errorf("bench: %s printed no result that can be read: %.200q", program, out)
+		return 0, fmt.Errorf("bench: %s printed no result that can be read: %.200q", peer.Bench, out)
 	}
 	return results[0].Rate, nil
 }
 
 // LlamaBatchedBench runs llama.cpp's llama-batched-bench once and returns the generated tokens a second of batch
 // sequences together.
-func LlamaBatchedBench(ctx context.Context, program, model string, threads, prompt, generate, batch int) (float64, error) {
+func LlamaBatchedBench(ctx context.Context, peer Peer, threads, prompt, generate, batch int) (float64, error) {
 	t := strconv.Itoa(threads)
-	out, err := run(ctx, program, "-m", model, "-t", t, "-tb", t, "-c", "8192", "-b", "2048", "-ub", "512",
-		"-npp", strconv.Itoa(prompt), "-ntg", strconv.Itoa(generate), "-npl", strconv.Itoa(batch), "--output-format", "jsonl")
+	args := append([]string{"-m", peer.Model, "-t", t, "-tb", t, "-c", "8192", "-b", "2048", "-ub", "512",
+		"-npp", strconv.Itoa(prompt), "-ntg", strconv.Itoa(generate), "-npl", strconv.Itoa(batch), "--output-format", "jsonl"}, peer.Flags...)
+	out, err := run(ctx, peer.BatchedBench, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +83,7 @@ func LlamaBatchedBench(ctx context.Context, program, model string, threads, prom
 			return result.Rate, nil
 		}
 	}
-	return 0, fmt.Errorf("bench: %s printed no result that can be read: %.200q", program, out)
+	return 0, fmt.Errorf("bench: %s printed no result that can be read: %.200q", peer.BatchedBench, out)
 }
 
 func run(ctx context.Context, program string, args ...string) ([]byte, error) {

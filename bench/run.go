@@ -22,8 +22,12 @@ type Spec struct {
 	Peer        Peer
 }
 
-// Peer is llama.cpp's own benchmark programs and the model file that they run; empty programs are left out.
-type Peer struct{ Bench, BatchedBench, Model string }
+// Peer is llama.cpp's own benchmark programs, the model file that they run, and further arguments; empty programs are left
+// out.
+type Peer struct {
+	Bench, BatchedBench, Model string
+	Flags                      []string
+}
 
 // Result is a report with its subject and, if peers ran, the comparisons.
 type Result struct {
@@ -129,14 +133,14 @@ func compare(ctx context.Context, spec Spec, s Subject) ([]Comparison, error) {
 	if p.Bench != "" && w.Prefill > 0 {
 		if err := add(fmt.Sprintf("prefill %d", w.Prefill),
 			once(only(Work{Prefill: w.Prefill}), func(r *Report) *Speed { return r.Prefill }),
-			func() (float64, error) { return LlamaBench(ctx, p.Bench, p.Model, spec.Threads, w.Prefill, 0) }); err != nil {
+			func() (float64, error) { return LlamaBench(ctx, p, spec.Threads, w.Prefill, 0) }); err != nil {
 			return all, err
 		}
 	}
 	if p.Bench != "" && w.Decode > 0 {
 		if err := add(fmt.Sprintf("decode %d", w.Decode),
 			once(only(Work{Decode: w.Decode}), func(r *Report) *Speed { return r.Decode }),
-			func() (float64, error) { return LlamaBench(ctx, p.Bench, p.Model, spec.Threads, 0, w.Decode) }); err != nil {
+			func() (float64, error) { return LlamaBench(ctx, p, spec.Threads, 0, w.Decode) }); err != nil {
 			return all, err
 		}
 	}
@@ -145,7 +149,7 @@ func compare(ctx context.Context, spec Spec, s Subject) ([]Comparison, error) {
 		if err := add(fmt.Sprintf("decode, batch %d", w.Batch),
 			once(only(batch), func(r *Report) *Speed { return r.BatchDecode }),
 			func() (float64, error) {
-				return LlamaBatchedBench(ctx, p.BatchedBench, p.Model, spec.Threads, w.BatchPrompt, w.BatchDecode, w.Batch)
+				return LlamaBatchedBench(ctx, p, spec.Threads, w.BatchPrompt, w.BatchDecode, w.Batch)
 			}); err != nil {
 			return all, err
 		}

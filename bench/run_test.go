@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		switch {
 		case strings.Contains(args, "-npl 3"):
 			fmt.Println("main: n_kv_max = 8192\n" + `{"n_kv_max":8192,"pl":3,"speed_pp":900.5,"speed_tg":70.5}`)
-		case strings.Contains(args, "-p 32 -n 0 -r 1 -o json"):
+		case strings.Contains(args, "-p 32 -n 0 -r 1 -o json -fa 1"):
 			fmt.Println(`[{"n_prompt":32,"avg_ts":1000.0}]`)
 		case strings.Contains(args, "-p 0 -n 4 -r 1 -o json"):
 			fmt.Println(`[{"n_gen":4,"avg_ts":50.0}]`)
@@ -104,7 +104,7 @@ func TestKeys(t *testing.T) {
 func TestPeers(t *testing.T) {
 	t.Setenv(fakePeer, "1")
 	w := Work{Prefill: 32, Decode: 4, Batch: 3, BatchPrompt: 8, BatchDecode: 4, Repeat: 1}
-	spec := Spec{Work: w, Threads: 2, Pairs: 3, Peer: Peer{Bench: os.Args[0], BatchedBench: os.Args[0], Model: "peer.gguf"}}
+	spec := Spec{Work: w, Threads: 2, Pairs: 3, Peer: Peer{Bench: os.Args[0], BatchedBench: os.Args[0], Model: "peer.gguf", Flags: []string{"-fa", "1"}}}
 	all, err := compare(t.Context(), spec, tiny(t, w, random))
 	if err != nil {
 		t.Fatal(err)
@@ -118,10 +118,11 @@ func TestPeers(t *testing.T) {
 			t.Errorf("%+v, want %v", c, want)
 		}
 	}
-	if _, err := LlamaBench(t.Context(), os.Args[0], "peer.gguf", 2, 7, 7); err == nil || !strings.Contains(err.Error(), "no result that can be read") {
+	if _, err := LlamaBench(t.Context(), spec.Peer, 2, 7, 7); err == nil || !strings.Contains(err.Error(), "no result that can be read") {
 		t.Error(err)
 	}
-	if _, err := LlamaBatchedBench(t.Context(), filepath.Join(t.TempDir(), "absent"), "peer.gguf", 2, 1, 1, 1); err == nil {
+	spec.Peer.BatchedBench = filepath.Join(t.TempDir(), "absent")
+	if _, err := LlamaBatchedBench(t.Context(), spec.Peer, 2, 1, 1, 1); err == nil {
 		t.Error("an absent program ran")
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,8 +38,10 @@ limit that each reaches. Without a model, --shape names one by its sizes and tak
 	f.StringVar(&spec.Peer.Bench, "peer-llama-bench", "", "llama.cpp's llama-bench `PROGRAM`, run alternately")
 	f.StringVar(&spec.Peer.BatchedBench, "peer-llama-batched-bench", "", "llama.cpp's llama-batched-bench `PROGRAM`, run alternately")
 	f.StringVar(&spec.Peer.Model, "peer-model", "", "the GGUF `FILE` that the peer runs; default: MODEL")
+	peerFlags := f.String("peer-flags", "", "further `ARGUMENTS` of the peer's programs, such as \"-fa 1\"")
 	addCount(cmd, &spec.Pairs, "pairs", 1, "alternate runs with each peer")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		spec.Peer.Flags = strings.Fields(*peerFlags)
 		spec.Threads, spec.Weights, spec.KV = *threads, weights.Weights, string(*kv)
 		if len(args) == 1 {
 			spec.Path = args[0]
