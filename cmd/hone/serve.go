@@ -213,6 +213,11 @@ func fileName(m *model.Model) string {
 	return strings.TrimSuffix(filepath.Base(filepath.Clean(m.Path)), ".gguf")
 }
 
+// encoderSizes is room for the longest text of an encoder.
+func encoderSizes(m *model.Model) sizes {
+	return sizes{rows: max(rowsOfStep, m.Design.Context), context: m.Design.Context}
+}
+
 // rowsOfStep is the most rows of one step of a service.
 const rowsOfStep = 512
 
@@ -220,7 +225,7 @@ const rowsOfStep = 512
 func (b *backend) load(ctx context.Context) (*session, error) {
 	size := sizes{rows: rowsOfStep, context: b.cache.context, kv: b.cache.kv}
 	if b.model.Encoder() {
-		size = sizes{rows: max(rowsOfStep, b.model.Design.Context), context: b.model.Design.Context}
+		size = encoderSizes(b.model)
 	}
 	s, err := load(ctx, b.model, b.weights, *b.threads, size, b.cmd.ErrOrStderr())
 	if err != nil {
