@@ -49,6 +49,10 @@ func (w *ggufWriter) put(key string, value any) {
 	w.meta = append(w.meta, GGUFValue{ggufPrefix + key, value})
 }
 
+func (w *ggufWriter) has(key string) bool {
+	return slices.ContainsFunc(w.meta, func(v GGUFValue) bool { return v.Key == ggufPrefix+key })
+}
+
 func (w *ggufWriter) note(format string, args ...any) {
 	w.notes = append(w.notes, "tokenizer: "+fmt.Sprintf(format, args...))
 }
@@ -60,6 +64,8 @@ func (w *ggufWriter) write() error {
 		err = w.sentencePiece()
 	case w.s.modelType == "BPE":
 		err = w.bytePairs()
+	case w.s.modelType == "Unigram":
+		err = w.jsonUnigram()
 	case w.s.modelType == "WordPiece":
 		err = w.wordPiece()
 	default:
@@ -103,7 +109,7 @@ func (w *ggufWriter) putTokens(tokens []string, types []int32) {
 // bytePairs writes byte-level BPE, whose pre-tokenizer GGUF knows by name.
 func (w *ggufWriter) bytePairs() error {
 	if _, ok := w.p.model.(*bpe); !ok {
-		return &UnsupportedError{"GGUF form of model", "BPE over characters", "byte-level BPE and SentencePiece vocabularies can be written"}
+		return w.characterPairs()
 	}
 	pre, err := ggufPreName(w.s.pre, w.s.ignoreMerges)
 	if err != nil {
@@ -225,18 +231,7 @@ func (w *ggufWriter) sentencePiece() error {
 	if w.s.modelType == "Unigram" {
 		name = "t5"
 	}
-	w.put("model", name)
-	w.put("pre", "default")
-	w.put("tokens", tokens)
-	w.put("scores", scores)
-	w.put("token_type", types)
-	w.put("add_space_prefix", v.rules.prefix)
-	if w.s.modelType == "Unigram" {
-		w.put("remove_extra_whitespaces", v.rules.squeeze)
-		if v.rules.chars != nil {
-			w.put("precompiled_charsmap", v.rules.chars.bytes())
-		}
-	}
+	w.sentencePieces(name, tokens, types, scores, v.rules)
 	if v.unk >= 0 {
 		w.put("unknown_token_id", uint32(v.unk))
 	}
@@ -284,7 +279,7 @@ func (w *ggufWriter) specials() error {
 	}
 	w.otherEnds(ids[1])
 	w.putID("padding_token_id", w.s.pad)
-	if w.s.spm == nil {
+	if w.s.spm == nil && !w.has("unknown_token_id") {
 		w.putID("unknown_token_id", w.s.unk)
 	}
 	w.put("add_bos_token", len(before) == 1)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"hone/internal/testdata"
 )
@@ -92,6 +93,35 @@ func TestThroughGGUF(t *testing.T) {
 	}
 	again, _ := throughGGUF(t, bert)
 	sameIDs(t, "bert-base-uncased", again, bert, texts)
+}
+
+// TestJSONThroughGGUF: vocabularies of SentencePiece in tokenizer.json's form give the same ids as GGUF metadata, but for texts
+// that spell tokens, and those that the notes tell.
+func TestJSONThroughGGUF(t *testing.T) {
+	f := readModels(t)
+	for name, noted := range map[string]bool{"llama2": false, "metaspace-first": true, "gemma": false, "xlmr": true} {
+		tok := mustJSONTokenizer(t, string(f.Files[name].File))
+		again, _ := throughGGUF(t, tok)
+		same := 0
+		for _, text := range f.Texts {
+			if strings.ContainsAny(text, "<>") || noted && (strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == '▁' }) != text || strings.Contains(text, "\u0301")) {
+				continue
+			}
+			a, b := encode(t, again, text, EncodeOptions{AddSpecial: true}), encode(t, tok, text, EncodeOptions{AddSpecial: true})
+			if same++; !slices.Equal(a, b) {
+				t.Errorf("%s: %q\n got %v\nwant %v", name, text, a, b)
+			}
+		}
+		if _, notes, err := ToGGUF(tok, tok.VocabSize()); err != nil || (len(notes) > 0) != noted || same < 30 {
+			t.Errorf("%s: %d texts, notes %q, %v", name, same, notes, err)
+		}
+	}
+	if _, _, err := ToGGUF(mustJSONTokenizer(t, string(f.Files["t5"].File)), 1000); err == nil || !strings.Contains(err.Error(), "before every word") {
+		t.Errorf("a space before the first word alone: %v", err)
+	}
+	if _, _, err := ToGGUF(mustJSONTokenizer(t, string(f.Files["bpe-chars"].File)), 1000); err == nil {
+		t.Error("BPE over characters without bytes was written")
+	}
 }
 
 const (
