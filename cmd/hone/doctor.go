@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,14 +20,19 @@ type diagnosis struct {
 	CPU             string          `json:"cpu"`
 	Platform        string          `json:"platform"`
 	Cores           int             `json:"cores"`   // of the machine
+	Usable          int             `json:"usable"`  // of them, by this process
 	Threads         int             `json:"threads"` // that Hone takes
 	Implementations []string        `json:"implementations"`
 	Active          string          `json:"active"`
+	NoAssembly      bool            `json:"noasm"`    // built without kernels that this CPU could run
 	BF16Dot         bool            `json:"bf16_dot"` // products of bfloat16 run in one instruction
 	OneCore         float64         `json:"f32_gflops_one_core"`
 	Limits          *kernel.Limits  `json:"limits,omitempty"`
 	Memory          *machine.Memory `json:"memory,omitempty"` // null where it cannot be read
 	Load            float64         `json:"load"`             // tasks that wanted a core over the last minute
+	Swapped         int64           `json:"swapped"`
+	HugePages       string          `json:"huge_pages"` // always, madvise or never
+	Watch           machine.Cores   `json:"watch"`      // what others take
 	Store           storeState      `json:"store"`
 	Findings        []string        `json:"findings"` // what makes this machine slower than it could be, and what to do
 }
@@ -38,7 +43,10 @@ type storeState struct {
 	Models  int    `json:"models"`
 	Damaged int    `json:"damaged"`
 	Bytes   int64  `json:"bytes"`
-	Error   string `json:"error,omitempty"`
+
+	FileSystem string `json:"file_system,omitempty"`
+	Free       *int64 `json:"free,omitempty"` // bytes that may still be written
+	Error      string `json:"error,omitempty"`
 }
 
 func doctorCommand() *cobra.Command {
@@ -46,6 +54,9 @@ func doctorCommand() *cobra.Command {
 		Use:     "doctor",
 		Short:   "Look at this machine: CPU, kernels, memory, store, and what is slow",
 		GroupID: groupHost,
+		Long: `Look at what running a model depends on: the CPU and its kernels, what others take of the cores, clock and limits of
+containers, memory and its speed, swap and huge pages, the store and its disk. Each finding says what is slow, why, and what
+to do about it. It takes about a second.`,
 		Example: "  hone doctor\n  HONE_CPU=avx2 hone doctor --json",
 		Args:    takes(0, 0),
 	}
@@ -61,13 +72,18 @@ func doctorCommand() *cobra.Command {
 	return cmd
 }
 
+// watch is how long the cores are looked at before anything is measured.
+const watch = 200 * time.Millisecond
+
 // moment is how long each limit is measured, in seconds: enough to tell a shared core, not to compare machines.
 const moment = 0.05
 
 func examine(threads int) *diagnosis {
 	d := &diagnosis{
 		CPU: machine.CPUName(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), Threads: threads,
-		Implementations: kernel.Implementations(), Active: kernel.Active(), BF16Dot: kernel.BF16Dot(), Store: examineStore(), Findings: []string{},
+		Usable:          usable(),
+		Implementations: kernel.Implementations(), Active: kernel.Active(), NoAssembly: withoutAssembly(kernel.Implementations()), BF16Dot: kernel.BF16Dot(),
+		Swapped: machine.Swapped(), HugePages: machine.HugePages(), Watch: machine.WatchCores(watch), Store: examineStore(),
 	}
 	d.Load, _ = machine.Load()
 	if m, ok := machine.ReadMemory(); ok {
@@ -97,7 +113,10 @@ func examineStore() storeState {
 		return storeState{Error: err.Error()}
 	}
 	defer s.Close()
-	state := storeState{Dir: s.Dir()}
+	state := storeState{Dir: s.Dir(), FileSystem: machine.FileSystem(s.Dir())}
+	if free, ok := machine.FreeDisk(s.Dir()); ok {
+		state.Free = &free
+	}
 	entries, err := s.List()
 	if err != nil {
 		state.Error = err.Error()
@@ -112,40 +131,6 @@ func examineStore() storeState {
 	return state
 }
 
-// judge fills the findings.
-func (d *diagnosis) judge() {
-	say := func(format string, args ...any) { d.Findings = append(d.Findings, fmt.Sprintf(format, args...)) }
-	best := d.Implementations[len(d.Implementations)-1]
-	switch {
-	case d.Active != best:
-		say("HONE_CPU=%s forces %s kernels, but this CPU runs %s: unset HONE_CPU", os.Getenv("HONE_CPU"), d.Active, best)
-	case best == "go" && runtime.GOARCH == "amd64":
-		say("this CPU has no AVX2, or the program was built with -tags noasm: plain Go kernels are many times slower")
-	case best == "go":
-		say("there are no assembly kernels for %s yet: plain Go kernels are many times slower", d.Platform)
-	}
-	if procs := runtime.GOMAXPROCS(0); procs < d.Cores {
-		say("the process may use %d of the machine's %d cores (GOMAXPROCS or a CPU quota): give it more for more speed", procs, d.Cores)
-	}
-	if d.Threads > d.Cores {
-		say("%d threads share %d cores: take --threads %d at most", d.Threads, d.Cores, d.Cores)
-	}
-	if l := d.Limits; l != nil && d.Threads > 1 {
-		if share := l.F32GFLOPS / (d.OneCore * float64(d.Threads)); share < 0.75 {
-			say("%d threads together give %.0f %% of %d times one: other processes take cores (load %.1f), or threads share a core; stop them or take fewer --threads", d.Threads, 100*share, d.Threads, d.Load)
-		}
-	}
-	if m := d.Memory; m != nil && m.Available < m.Total/8 {
-		say("only %s of %s of memory are free: large models will be refused", bytesText(m.Available), bytesText(m.Total))
-	}
-	if d.Store.Damaged > 0 {
-		say("%d models of the store are damaged: `hone list` names them, `hone rm` removes them", d.Store.Damaged)
-	}
-	if d.Store.Error != "" {
-		say("the store cannot be used: %s; set HONE_HOME to a folder that can be written", d.Store.Error)
-	}
-}
-
 func (d *diagnosis) print(w io.Writer) error {
 	cpu := d.CPU
 	if cpu == "" {
@@ -154,7 +139,7 @@ func (d *diagnosis) print(w io.Writer) error {
 	rows := [][]string{
 		{"CPU", fmt.Sprintf("%s, %d cores (%s)", cpu, d.Cores, d.Platform)},
 		{"kernels", fmt.Sprintf("%s in use, of %s; bf16 dot products: %s", d.Active, strings.Join(d.Implementations, ", "), map[bool]string{true: "yes", false: "no"}[d.BF16Dot])},
-		{"threads", fmt.Sprint(d.Threads)},
+		{"threads", d.threadsText()},
 	}
 	if l := d.Limits; l != nil {
 		rows = append(rows, []string{"limits", fmt.Sprintf("f32 %.0f GFLOPS (one core %.0f), bf16 %.0f, int8 %.0f GOPS, memory %.1f GB/s (a short look; `hone bench` measures)",
@@ -165,9 +150,15 @@ func (d *diagnosis) print(w io.Writer) error {
 		if m.Limit > 0 {
 			text += " (a control group's limit)"
 		}
+		if d.Swapped > 0 {
+			text += ", " + bytesText(d.Swapped) + " in swap"
+		}
+		if d.HugePages != "" {
+			text += "; huge pages: " + d.HugePages
+		}
 		rows = append(rows, []string{"memory", text})
 	}
-	rows = append(rows, []string{"store", fmt.Sprintf("%s, %d models, %s", d.Store.Dir, d.Store.Models, bytesText(d.Store.Bytes))})
+	rows = append(rows, []string{"store", d.Store.text()})
 	if err := table(w, rows); err != nil {
 		return err
 	}
@@ -178,4 +169,36 @@ func (d *diagnosis) print(w io.Writer) error {
 		fmt.Fprintln(w, "-", f)
 	}
 	return nil
+}
+
+func (d *diagnosis) threadsText() string {
+	text := fmt.Sprintf("%d of %d cores", d.Threads, d.Cores)
+	if p := d.Watch.Physical; p > 0 && p < d.Cores {
+		text += fmt.Sprintf(" (hardware threads of %d)", p)
+	}
+	if d.Watch.Quota > 0 {
+		text += fmt.Sprintf(", a control group allows %.1f", d.Watch.Quota)
+	}
+	if len(d.Watch.Busy) > 0 {
+		sum := 0.0
+		for _, b := range d.Watch.Busy {
+			sum += b
+		}
+		text += fmt.Sprintf("; others use %.1f", sum)
+	}
+	if d.Watch.MaxMHz > 0 {
+		text += fmt.Sprintf("; clock up to %.0f MHz, governor %s", d.Watch.MaxMHz, d.Watch.Governor)
+	}
+	return text
+}
+
+func (s *storeState) text() string {
+	text := fmt.Sprintf("%s, %d models, %s", s.Dir, s.Models, bytesText(s.Bytes))
+	if s.Free != nil {
+		text += fmt.Sprintf("; %s free", bytesText(*s.Free))
+	}
+	if s.FileSystem != "" {
+		text += " on " + s.FileSystem
+	}
+	return text
 }
