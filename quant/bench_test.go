@@ -130,9 +130,9 @@ func BenchmarkPack(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	const rows, cols = 1536, 576
+	const rows, cols = 1536, 768
 	data := benchRows(rows, cols)
-	for _, format := range []string{"int8-row", "int4-g32", "int4-g32-asym", "int4-g32-mse", "int4-g32-asym-mse"} {
+	for _, format := range []string{"q4_0", "q4_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "int8-row", "int4-g32", "int4-g32-asym", "int4-g32-mse", "int4-g32-asym-mse"} {
 		b.Run(format, func(b *testing.B) {
 			f, _ := Lookup(format)
 			for b.Loop() {

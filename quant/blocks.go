@@ -26,7 +26,9 @@ type blockFormat struct {
 	wide           bool                       // d is no f16
 	plain          int                        // where codes begin that stand as in panels, signed ones apart; 0: they do not
 	halves         []int                      // where a block's f16 scale and minimum stand
+	grid           *grid                      // codes are values of a grid
 	read           func(b *block, src []byte) // b.codes are zero before
+	write          func(dst []byte, b *block) // the inverse of read, dst is zero before; nil: only read
 }
 
 // block is one block's codes and scales. d and min are f16; wide formats have single instead of d.
@@ -47,10 +49,6 @@ func (f *blockFormat) rowBytes(cols int) (int, error) {
 		return 0, fmt.Errorf("quant: %s stores blocks of %d weights: %d columns are not a multiple", f.name, f.weights, cols)
 	}
 	return cols / f.weights * f.bytes, nil
-}
-
-func (f *blockFormat) Encode(int, int, func([]float32, int)) (Matrix, error) {
-	return nil, fmt.Errorf("quant: %s: %w; encode to an int4 or int8 format instead", f.name, ErrReadOnly)
 }
 
 func (f *blockFormat) fromBytes(rows, cols int, data []byte) Matrix {
@@ -215,20 +213,34 @@ func f16(bits uint16) float32 {
 // half16 is the 16-bit number at b.
 func half16(b []byte) uint16 { return binary.LittleEndian.Uint16(b) }
 
-// field adds a field of every byte of src to dst, one code each: the bits from shift on, moved to bit `to` of the code. The
-// lengths are multiples of 8.
-func field(dst []uint8, src []byte, shift, bits, to int) {
-	mask := uint64(1<<bits-1) * 0x0101010101010101
-	dst = dst[:len(src)]
-	for len(src) >= 8 {
-		c := binary.LittleEndian.Uint64(src) >> shift & mask << to
-		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(dst)|c)
-		dst, src = dst[8:], src[8:]
+// putHalves writes 16-bit numbers.
+func putHalves(dst []byte, values ...uint16) {
+	for i, v := range values {
+		binary.LittleEndian.PutUint16(dst[2*i:], v)
 	}
 }
 
-// nibbles reads 32 codes: the low halves of 16 bytes, then the high ones.
-func nibbles(dst []uint8, src []byte) {
-	field(dst[:16], src[:16], 0, 4, 0)
-	field(dst[16:32], src[:16], 4, 4, 0)
+// A move carries a field of many bytes between codes and a file's bytes, one code to a byte: `bits` bits that stand from bit
+// `at` in the byte and from bit `to` in the code. Layouts are written once, as a function of the move: gather reads, scatter
+// writes. The lengths of src are multiples of 8; what is not moved stays.
+type move func(codes []uint8, src []byte, at, bits, to int)
+
+func gather(codes []uint8, src []byte, at, bits, to int) {
+	mask := uint64(1<<bits-1) * 0x0101010101010101
+	codes = codes[:len(src)]
+	for len(src) >= 8 {
+		c := binary.LittleEndian.Uint64(src) >> at & mask << to
+		binary.LittleEndian.PutUint64(codes, binary.LittleEndian.Uint64(codes)|c)
+		codes, src = codes[8:], src[8:]
+	}
+}
+
+func scatter(codes []uint8, dst []byte, at, bits, to int) {
+	gather(dst, codes[:len(dst)], to, bits, at)
+}
+
+// nibbles are 32 codes: the low halves of 16 bytes, then the high ones.
+func nibbles(codes []uint8, src []byte, move move) {
+	move(codes[:16], src[:16], 0, 4, 0)
+	move(codes[16:32], src[:16], 4, 4, 0)
 }

@@ -25,6 +25,6 @@ func readTQ1(b *block, src []byte) {
 
 // readTQ2: two bits a code, in the order of Q2_K.
 func readTQ2(b *block, src []byte) {
-	quarters(b.codes[:], src[:64])
+	quarters(b.codes[:], src[:64], gather)
 	b.d = half16(src[64:])
 }

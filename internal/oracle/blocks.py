@@ -2,13 +2,18 @@
 
     pip install gguf==0.19.0
     python blocks.py decode > quant/testdata/gguf.json    # blocks of any codes and extreme scales, and what they decode to
+    python blocks.py errors LLAMA_QUANTIZE DIR > quant/testdata/gguf_errors.json
+        # mean squared errors of llama-quantize (llama.cpp 3f545bec, no importance matrix) on a matrix made by a formula
 """
 import base64
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
 from gguf import GGMLQuantizationType as T
+from gguf import GGUFReader, GGUFWriter
 from gguf.quants import dequantize
 
 # The block's bytes and where its f16 numbers stand.
@@ -49,5 +54,55 @@ def decode():
     print(json.dumps(out, indent=1))
 
 
+WRITTEN = "Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_NL".split()
+ROWS, COLS = 192, 512
+
+
+def formula(kind):
+    """Four sums of 16 random bits; `heavy` has a few weights that are four times as large, `shifted` means that differ by group."""
+    with np.errstate(over="ignore"):
+        z = np.arange(1, ROWS * COLS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    parts = [(z >> np.uint64(16 * k)) & np.uint64(0xFFFF) for k in range(4)]
+    x = (sum(p.astype(np.float64) for p in parts) - 131070) / 1892000
+    i = np.arange(ROWS * COLS)
+    if kind == "heavy":
+        x = np.where(z % np.uint64(61) == 0, x * 4, x)
+    if kind == "shifted":
+        x = x + ((i // 32) % 7 - 3) / 200
+    return x.astype(np.float32).reshape(ROWS, COLS)
+
+
+def errors():
+    quantize, folder = sys.argv[2:4]
+    source = os.path.join(folder, "source.gguf")
+    w = GGUFWriter(source, "llama")
+    w.add_block_count(3)
+    w.add_context_length(64)
+    w.add_embedding_length(COLS)
+    w.add_feed_forward_length(ROWS)
+    w.add_head_count(8)
+    w.add_layer_norm_rms_eps(1e-5)
+    kinds = ["plain", "heavy", "shifted"]
+    for i, kind in enumerate(kinds):
+        w.add_tensor(f"blk.{i}.ffn_up.weight", formula(kind))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    out = []
+    for name in WRITTEN:
+        target = os.path.join(folder, "target.gguf")
+        subprocess.run([quantize, "--pure", source, target, name], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        tensors = {t.name: t for t in GGUFReader(target).tensors}
+        for i, kind in enumerate(kinds):
+            t = tensors[f"blk.{i}.ffn_up.weight"]
+            e = dequantize(t.data, t.tensor_type).astype(np.float64) - formula(kind)
+            out.append({"format": t.tensor_type.name.lower(), "matrix": kind, "mse": float((e * e).mean())})
+    print(json.dumps(out, indent=1))
+
+
 if __name__ == "__main__":
-    {"decode": decode}[sys.argv[1]]()
+    {"decode": decode, "errors": errors}[sys.argv[1]]()
