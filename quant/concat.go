@@ -120,3 +120,26 @@ func (c intConcat) ReadCodes(codes []uint8, scale, min []float32, row int) {
 	m, r := c.find(row)
 	m.(IntRows).ReadCodes(codes, scale, min, r)
 }
+
+// panel and panelRow offer the rows to the packer where all parts are packed alike.
+func (c concat) panel() (k panelKind, ok bool) {
+	for i, m := range c.parts {
+		src, is := m.(panelSource)
+		if !is {
+			return k, false
+		}
+		other, ok := src.panel()
+		if i == 0 {
+			k = other
+		}
+		if !ok || other != k {
+			return k, false
+		}
+	}
+	return k, true
+}
+
+func (c concat) panelRow(dst *panelRow, i int) {
+	m, r := c.find(i)
+	m.(panelSource).panelRow(dst, r)
+}

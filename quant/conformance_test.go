@@ -231,10 +231,14 @@ func TestProducts(t *testing.T) {
 	defer pool.Close()
 	each(t, func(t *testing.T, f Format, rows, cols int) {
 		m := sample(t, f, rows, cols, randomRows(rows, cols, 4))
-		for _, m := range []Matrix{m, SelectRows(m, rand.New(rand.NewPCG(3, 4)).Perm(rows))} {
+		views := []Matrix{m, SelectRows(m, rand.New(rand.NewPCG(3, 4)).Perm(rows)), Concat(m.RowSlice(0, max(1, rows/2)), m.RowSlice(rows/2, rows))}
+		for i, m := range views {
 			w, err := Pack(m, pool)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if plain, _ := Pack(views[0], pool); w.Encoding() != plain.Encoding() {
+				t.Errorf("view %d takes activations as %v, the matrix itself as %v", i, w.Encoding(), plain.Encoding())
 			}
 			checkProduct(t, pool, m, w, 11)
 			checkMulT(t, m, w, 3)

@@ -117,10 +117,9 @@ func Pack(m Matrix, pool *kernel.Pool) (Packed, error) {
 }
 
 func pack(m Matrix, rows, cols int, pool *kernel.Pool) tiled {
-	stored, index := unview(m)
-	if src, ok := stored.(panelSource); ok {
+	if src, ok := m.(panelSource); ok {
 		if kind, ok := src.panel(); ok {
-			return packInt(src, kind, index, rows, cols, pool)
+			return packInt(src, kind, rows, cols, pool)
 		}
 	}
 	if m.Format() == "bf16" {

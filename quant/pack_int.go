@@ -51,17 +51,13 @@ type intPanels struct {
 	tiles []byte
 }
 
-func packInt(src panelSource, k panelKind, index []int, rows, cols int, pool *kernel.Pool) tiled {
+func packInt(src panelSource, k panelKind, rows, cols int, pool *kernel.Pool) tiled {
 	p := &intPanels{IntPanel: k.layout(cols), cols: cols}
 	p.tiles = weightBytes(tileCount(rows) * p.TileBytes())
 	pool.Run(tileCount(rows), tileTask(func(tile int) {
 		row := newPanelRow(k, &p.IntPanel)
 		for r := range min(RowTile, rows-tile*RowTile) {
-			i := tile*RowTile + r
-			if index != nil {
-				i = index[i]
-			}
-			src.panelRow(row, i)
+			src.panelRow(row, tile*RowTile+r)
 			p.put(p.tile(tile), row, r)
 		}
 	}))

@@ -67,6 +67,16 @@ func unview(m Matrix) (stored Matrix, index []int) {
 	return m, nil
 }
 
+// panel and panelRow offer the rows to the packer as the matrix behind does.
+func (v rowView) panel() (k panelKind, ok bool) {
+	if src, is := v.Matrix.(panelSource); is {
+		return src.panel()
+	}
+	return k, false
+}
+
+func (v rowView) panelRow(dst *panelRow, i int) { v.Matrix.(panelSource).panelRow(dst, v.index[i]) }
+
 // intRowView keeps the codes of an integer format reachable.
 type intRowView struct {
 	rowView
