@@ -235,7 +235,7 @@ func (s *source) frame(before, after []string) error {
 	}
 	last, err := ids(after)
 	if err == nil && len(first)+len(last) > 0 {
-		s.post = templateJSON(func(id int32) string { return names[id] }, first, last)
+		s.post = templateJSON(func(id int32) string { return names[id] }, first, last, nil)
 	}
 	return err
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// templateJSON writes a TemplateProcessing that puts ids before and after the text. Its pair form is the usual one: the
-// second text follows with the same ids after it.
-func templateJSON(spelling func(id int32) string, before, after []int32) json.RawMessage {
+// templateJSON writes a TemplateProcessing that puts ids before and after the text. In its pair form the second text
+// follows, with further ids between the two and the same ids after it.
+func templateJSON(spelling func(id int32) string, before, after, between []int32) json.RawMessage {
 	special := map[string]any{}
 	item := func(id int32, typeID int) any {
 		token := spelling(id)
@@ -26,7 +26,11 @@ func templateJSON(spelling func(id int32) string, before, after []int32) json.Ra
 	for _, id := range after {
 		single = append(single, item(id, 0))
 	}
-	pair := append(slices.Clone(single), text("B", 1))
+	pair := slices.Clone(single)
+	for _, id := range between {
+		pair = append(pair, item(id, 0))
+	}
+	pair = append(pair, text("B", 1))
 	for _, id := range after {
 		pair = append(pair, item(id, 1))
 	}

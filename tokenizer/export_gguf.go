@@ -284,6 +284,12 @@ func (w *ggufWriter) specials() error {
 	}
 	w.put("add_bos_token", len(before) == 1)
 	w.put("add_eos_token", len(after) == 1)
+	if sep := w.p.pair.separator(len(after)); sep >= 0 {
+		w.put("add_sep_token", true)
+		if w.s.modelType != "WordPiece" {
+			w.put("seperator_token_id", uint32(sep)) // sic
+		}
+	}
 	return nil
 }
 

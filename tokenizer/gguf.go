@@ -173,7 +173,11 @@ func (g *ggufReader) around(addBOS, addEOS bool, bos, eos int32) json.RawMessage
 	if before == nil && after == nil {
 		return nil
 	}
-	return templateJSON(func(id int32) string { return g.tokens[id] }, before, after)
+	var between []int32
+	if pre, _ := g.meta.String(ggufPrefix + "pre"); after != nil && g.flag("add_sep_token", pre == "roberta-bpe") {
+		between = append(between, g.idOr("seperator_token_id", eos)) // sic; RoBERTa's pairs have two separators
+	}
+	return templateJSON(func(id int32) string { return g.tokens[id] }, before, after, between)
 }
 
 // wordPiece reads a BERT vocabulary in llama.cpp's form: a token that begins a word carries U+2581 and a continuation

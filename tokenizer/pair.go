@@ -16,6 +16,16 @@ type pairRule struct {
 
 type pairItem struct{ id, kind int32 }
 
+// separator is the token that stands between the two texts beside the after tokens that stand after each; -1 if there is none.
+func (r pairRule) separator(after int) int32 {
+	for i, item := range r.items {
+		if item.id == pairText && i > after && after > 0 && r.items[i-1-after].id >= 0 {
+			return r.items[i-1].id
+		}
+	}
+	return -1
+}
+
 // pairPart is what a post-processor says of pairs.
 type pairPart struct {
 	Type       string

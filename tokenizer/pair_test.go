@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -63,5 +64,23 @@ func TestPairs(t *testing.T) {
 	}
 	if rule := parsePair(json.RawMessage(strings.Repeat(`{"type":"Sequence","processors":[`, 20) + strings.Repeat("]}", 20))); rule.err == nil {
 		t.Error("a deep nest")
+	}
+}
+
+// TestGGUFPairs: RoBERTa's second separator goes into GGUF metadata and comes back.
+func TestGGUFPairs(t *testing.T) {
+	const lower = `"normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}`
+	for post, want := range map[string]string{
+		`{"type":"RobertaProcessing","sep":["[SEP]",2],"cls":["[CLS]",1],"trim_offsets":true,"add_prefix_space":false}`: "[1 3 2 2 4 2]",
+		`{"type":"BertProcessing","sep":["[SEP]",2],"cls":["[CLS]",1]}`:                                                 "[1 3 2 4 2]",
+	} {
+		tok, err := FromJSON(bytes.Replace(pairJSON(post), []byte(`"pre_tokenizer"`), []byte(lower+`,"pre_tokenizer"`), 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _ := throughGGUF(t, tok)
+		if ids, _, err := again.EncodePair("a", "b", EncodeOptions{AddSpecial: true}); err != nil || fmt.Sprint(ids) != want {
+			t.Errorf("%s: %v, %v; want %s", post, ids, err, want)
+		}
 	}
 }
