@@ -26,6 +26,11 @@ func (x *Exec) stored(p Param) (quant.Matrix, error) {
 // Convert fetches a matrix, checks its shape and encodes it in the format that formats wants for it; nil formats, or
 // "", keep the stored one. stop is that of Options.
 func Convert(src Source, p Param, formats func(Param) string, stop func() error) (quant.Matrix, error) {
+	if stop != nil {
+		if err := stop(); err != nil {
+			return nil, err
+		}
+	}
 	m, err := src.Matrix(p.Name)
 	if err != nil {
 		return nil, err
