@@ -111,8 +111,9 @@ type codedWeight struct {
 	order      []int // group of each column; nil when groups are runs of cols/groups columns
 	parts      codeParts
 	bytes      int64
-	refused    error  // why it cannot be served although it is whole
-	note       string // what the file asks for and is served in another way
+	refused    error        // why it cannot be served although it is whole
+	note       string       // what the file asks for and is served in another way
+	micro      *microWeight // instead of integer codes
 }
 
 // codeParts decodes the parts of one layout. Codes and zero points are unsigned.
@@ -161,6 +162,9 @@ func (w *codedWeight) format() string {
 }
 
 func (w *codedWeight) info() Info {
+	if w.micro != nil {
+		return Info{Format: "mxfp4", Shape: slices.Clone(w.micro.shape), Bytes: w.bytes}
+	}
 	return Info{Format: w.format(), Shape: []int{w.rows, w.cols}, Bytes: w.bytes}
 }
 
@@ -179,6 +183,9 @@ func (w *codedWeight) matrix() (quant.Matrix, error) {
 func (w *codedWeight) decode() (quant.Matrix, error) {
 	if w.refused != nil {
 		return nil, w.refused
+	}
+	if w.micro != nil {
+		return w.micro.matrix()
 	}
 	scales, err := w.parts.scales()
 	if err != nil {

@@ -32,14 +32,15 @@ func gptOSS(c *Config) *decoder {
 	return d
 }
 
-// gptOSSExperts: the directory holds all experts of a block in one tensor [experts, in, out], rows of gate and up in turns.
+// gptOSSExperts: the directory holds all experts of a block in one tensor [experts, in, out], rows of gate and up in turns;
+// [experts, out, in] in the 4-bit floats that the model was published in.
 func gptOSSExperts(n int) Layout {
 	both, down := "model.layers.%d.mlp.experts.gate_up_proj", "model.layers.%d.mlp.experts.down_proj"
 	return Layout{
 		"model.layers.%d.mlp.gate":                        at("model.layers.%d.mlp.router"),
-		"model.layers.%d.mlp.experts.%d.gate_proj.weight": bank(both, n).turned().alternate(0, 2, 1),
-		"model.layers.%d.mlp.experts.%d.up_proj.weight":   bank(both, n).turned().alternate(1, 2, 1),
-		"model.layers.%d.mlp.experts.%d.down_proj.weight": bank(down, n).turned(),
+		"model.layers.%d.mlp.experts.%d.gate_proj.weight": bank(both, n).turned().unless("mxfp4").alternate(0, 2, 1),
+		"model.layers.%d.mlp.experts.%d.up_proj.weight":   bank(both, n).turned().unless("mxfp4").alternate(1, 2, 1),
+		"model.layers.%d.mlp.experts.%d.down_proj.weight": bank(down, n).turned().unless("mxfp4"),
 		"model.layers.%d.mlp.experts.%d.gate_proj.bias":   bank(both+"_bias", n).alternate(0, 2, 1),
 		"model.layers.%d.mlp.experts.%d.up_proj.bias":     bank(both+"_bias", n).alternate(1, 2, 1),
 		"model.layers.%d.mlp.experts.%d.down_proj.bias":   bank(down+"_bias", n),

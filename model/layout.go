@@ -17,6 +17,7 @@ type Place struct {
 	Tensor     string
 	Index, Of  int
 	Transposed bool
+	Straight   string // a number format in which files do not transpose it: a tensor that is read in it stands [out, in]
 	From, To   int
 	Order      []int
 	Plus       float32 // the stored values are larger by it
@@ -32,6 +33,7 @@ type spot struct {
 	tensor     string // with %d for the first numbers of the canonical name
 	of         int    // experts in a bank, whose index is the canonical name's last number
 	transposed bool
+	straight   string
 	from, to   int // to 0: as many rows as the weight has
 	order      func(rows int) []int
 	plus       float32
@@ -50,6 +52,12 @@ func bank(tensor string, experts int) spot { return spot{tensor: tensor, of: exp
 // turned: the tensor is stored [in, out].
 func (s spot) turned() spot {
 	s.transposed = true
+	return s
+}
+
+// unless: it is not, in this number format.
+func (s spot) unless(format string) spot {
+	s.straight = format
 	return s
 }
 
@@ -116,7 +124,7 @@ func (l Layout) place(p nn.Param) (Place, bool) {
 		suffix = pattern[cut:]
 	}
 	n := height(p)
-	out := Place{Tensor: s.tensor + suffix, Transposed: s.transposed && !p.Vector, From: s.from, To: s.to, Plus: s.plus, Without: s.without}
+	out := Place{Tensor: s.tensor + suffix, Transposed: s.transposed && !p.Vector, Straight: s.straight, From: s.from, To: s.to, Plus: s.plus, Without: s.without}
 	if s.of > 0 {
 		out.Of, out.Index, numbers = s.of, numbers[len(numbers)-1], numbers[:len(numbers)-1]
 	}

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"hone/checkpoint"
 	"hone/kernel"
 	"hone/nn"
+	"hone/quant"
 	"hone/tokenizer"
 )
 
@@ -22,6 +24,10 @@ type Model struct {
 	File   checkpoint.File
 	config *Config
 	places map[string]Place // by canonical name
+	banks  struct {
+		sync.Mutex
+		views map[string]quant.Matrix // by tensor
+	}
 }
 
 // Open opens a GGUF file or a Hugging Face directory and builds its program. A file whose config and tensors do not fit

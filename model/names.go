@@ -112,7 +112,7 @@ func (m *Model) Matrix(name string) (quant.Matrix, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: no weight %s", m.Path, name)
 	}
-	stored, err := m.File.Matrix(place.Tensor)
+	stored, err := m.stored(place)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,27 @@ func (m *Model) Matrix(name string) (quant.Matrix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: tensor %s: %w", m.Path, place.Tensor, err)
 	}
+	return w, nil
+}
+
+// stored is the tensor of a place. That of a bank is kept: it is checked once, not for each expert; it is a view of the file.
+func (m *Model) stored(p Place) (quant.Matrix, error) {
+	if p.Of == 0 {
+		return m.File.Matrix(p.Tensor)
+	}
+	m.banks.Lock()
+	defer m.banks.Unlock()
+	if w := m.banks.views[p.Tensor]; w != nil {
+		return w, nil
+	}
+	w, err := m.File.Matrix(p.Tensor)
+	if err != nil {
+		return nil, err
+	}
+	if m.banks.views == nil {
+		m.banks.views = map[string]quant.Matrix{}
+	}
+	m.banks.views[p.Tensor] = w
 	return w, nil
 }
 

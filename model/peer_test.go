@@ -23,6 +23,8 @@ var otherPeer = map[string]string{
 	"qwen3-bias":       "has no output bias in qwen3 models",
 	"gemma2-scale":     "does not read the scale of scores, nor a list of windows",
 	"gemma3-cap":       "does not read the scale of scores",
+	"mixtral-window":   "has no window in llama models",
+	"gptoss":           "cuts YaRN's ramp at whole frequencies, which the model's config rules out",
 	"gpt2-inner":       "has one activation in gpt2 models",
 }
 

@@ -103,6 +103,12 @@ func TestMixtures(t *testing.T) {
 					sameBits(t, fmt.Sprint("pieces ", sizes, " text ", i), got[i], want[i])
 				}
 			}
+			for r := range 140 { // a row's sum runs in the order of its experts
+				pick := x.moe[0].pick[r*spec.Active : (r+1)*spec.Active]
+				if !slices.IsSorted(pick) {
+					t.Fatalf("row %d takes experts %v", r, pick)
+				}
+			}
 			streamed := newExec(t, p, src, Options{MaxTokens: 400, Stream: true})
 			sameBits(t, "streamed", allLogits(t, streamed, whole(tokens[0])), want[0])
 			onRanks(t, 2, p, src, Options{}, func(rank int, x *Exec) error {

@@ -52,7 +52,7 @@ func (f *blockFormat) rowBytes(cols int) (int, error) {
 }
 
 func (f *blockFormat) fromBytes(rows, cols int, data []byte) Matrix {
-	return wrap(blocks{f, rows, cols, cols / f.weights * f.bytes, data})
+	return wrap(blocks{f, rows, cols, cols / f.weights * f.bytes, data, nil})
 }
 
 // blocks is a matrix of GGUF blocks; rows are stride bytes apart.
@@ -60,6 +60,7 @@ type blocks struct {
 	*blockFormat
 	rows, cols, stride int
 	data               []byte
+	apart              *scalesApart // scales that stand elsewhere; nil: in the blocks
 }
 
 // wrap offers the codes of blocks that other file formats can take over as they are.
@@ -86,6 +87,9 @@ func (b *blocks) at(i, n int) []byte {
 func (b *blocks) load(dst *block, i, n int) {
 	clear(dst.codes[:b.weights])
 	b.read(dst, b.at(i, n))
+	if b.apart != nil {
+		dst.single = microScale(b.apart.at(i, n))
+	}
 }
 
 // affine is the scale and the minimum of a group.
@@ -123,14 +127,14 @@ func (b *blocks) ReadRow(dst []float32, i int) {
 
 func (b *blocks) RowSlice(from, to int) Matrix {
 	checkRows(b.name, from, to, b.rows)
-	return wrap(blocks{b.blockFormat, to - from, b.cols, b.stride, b.data[from*b.stride:]})
+	return wrap(blocks{b.blockFormat, to - from, b.cols, b.stride, b.data[from*b.stride:], b.apart.from(from, 0)})
 }
 
 func (b *blocks) ColSlice(from, to int) (Matrix, error) {
 	if err := checkCols(b.name, from, to, b.cols, b.weights); err != nil {
 		return nil, err
 	}
-	return wrap(blocks{b.blockFormat, b.rows, to - from, b.stride, b.data[from/b.weights*b.bytes:]}), nil
+	return wrap(blocks{b.blockFormat, b.rows, to - from, b.stride, b.data[from/b.weights*b.bytes:], b.apart.from(0, from/b.weights)}), nil
 }
 
 // check looks at the exponents of scales and minima alone: it runs over every block of a model before its first token.

@@ -19,6 +19,9 @@ func AppendRow(dst []byte, m Matrix, i int) ([]byte, bool) {
 	case *affineBlocks:
 		return AppendRow(dst, &m.blocks, i)
 	case *blocks:
+		if m.apart != nil {
+			return m.appendPaired(dst, i), true
+		}
 		return append(dst, m.data[i*m.stride:][:m.cols/m.weights*m.bytes]...), true
 	case rowView:
 		return AppendRow(dst, m.Matrix, m.index[i])
