@@ -115,6 +115,9 @@ func dirFault(dir string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(dir, "adapter_config.json")); err == nil {
+		return fault(dir, "", "adapter_config.json, but no %s: a LoRA adapter, which has to be merged into its model first", configName)
+	}
 	if ggufs, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.gguf")); len(ggufs) > 0 {
 		return fault(dir, "", "no %s in it: not a Hugging Face directory; name a file in it, such as %s", configName, filepath.Base(ggufs[0]))
 	}

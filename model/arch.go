@@ -38,6 +38,8 @@ type Design struct {
 	// HF and GGUF say where the two kinds of file keep the weights. In a Hugging Face file a weight without a row stands
 	// under its canonical name; without GGUF the model has no GGUF form.
 	HF, GGUF Layout
+	// Attention tells in words what the attention of the blocks is; "" where the family has one way alone.
+	Attention string
 	// RepeatHead names the tensor as which a GGUF file holds a tied embedding once more, "": it does not.
 	RepeatHead string
 	// Classes are the labels of an encoder with a classification head; nil: there is none.
@@ -78,6 +80,9 @@ func Archs() []string {
 // archOf finds the architecture that a file names.
 func archOf(c *Config) (Arch, error) {
 	name := c.arch()
+	if kind, _ := c.raw.GGUF.String("general.type"); kind != "" && kind != "model" {
+		return Arch{}, unserved("general.type is %.80q: the file is no model of its own, but belongs to one", kind)
+	}
 	var found *Arch
 	for _, key := range Archs() {
 		a := archs[key]

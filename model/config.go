@@ -17,6 +17,7 @@ type Config struct {
 	file     checkpoint.File
 	settings []setting
 
+	positions  []string // what is known of them, in words
 	used       []string // tensors that were read with the config
 	extras     []Stored // tensors of a GGUF file that are no weights
 	unwritable string   // why it cannot be written as GGUF

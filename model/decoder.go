@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"hone/nn"
 )
@@ -77,6 +79,15 @@ func (d *decoder) sharedMLP() int {
 		return 0
 	}
 	return d.mlp[0]
+}
+
+// learnedWords describe the attention of such a decoder.
+func (d *decoder) learnedWords() string {
+	positions := d.c.positions
+	if positions == nil {
+		positions = []string{"learned positions"}
+	}
+	return strings.Join(append([]string{fmt.Sprintf("%d heads of %d", d.attention.Heads, d.attention.Size)}, positions...), "; ")
 }
 
 // attentionBias reads whether the four linears of attention have biases.
@@ -178,7 +189,31 @@ func (d *decoder) design() (*Design, error) {
 	head := b.Head(d.norm(b, x, "model.norm"), name, d.vocab)
 	head.Scale, head.Softcap = d.logits, d.softcap
 	return &Design{Program: b.Program(), Context: d.context, Tied: d.tied, HF: d.hf, GGUF: d.gguf, Prefixes: d.prefixes, Base: "model.",
-		RepeatHead: d.repeatHead, Unused: []string{"rotary_emb.inv_freq"}}, nil
+		RepeatHead: d.repeatHead, Attention: d.words(), Unused: []string{"rotary_emb.inv_freq"}}, nil
+}
+
+// words describe the attention for a person.
+func (d *decoder) words() string {
+	out := fmt.Sprintf("%s heads of %d", between(d.heads), d.size)
+	if !slices.Equal(d.heads, d.kv) {
+		out += fmt.Sprintf(", %s for keys and values", between(d.kv))
+	}
+	windows := 0
+	for _, w := range d.windows {
+		windows += min(w, 1)
+	}
+	if windows > 0 {
+		out += fmt.Sprintf("; a window of %d in %d of %d blocks", slices.Max(d.windows), windows, d.blocks)
+	}
+	return strings.Join(append([]string{out}, d.c.positions...), "; ")
+}
+
+func between(v []int) string {
+	low, high := slices.Min(v), slices.Max(v)
+	if low == high {
+		return fmt.Sprint(low)
+	}
+	return fmt.Sprintf("%d to %d", low, high)
 }
 
 // decoderGGUF holds GGUF's names for Llama's; a family adds its own.

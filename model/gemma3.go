@@ -15,7 +15,7 @@ func init() {
 func gemma3(c *Config) *decoder {
 	c.textConfig()
 	d := c.gemma(62)
-	d.prefixes = []string{"language_model."}
+	d.prefixes = []string{"language_model.", "model.language_model."} // of a model that could see, too
 	d.attention.QNorm, d.attention.KNorm, d.attention.NormPlusOne = "q_norm", "k_norm", true
 	maps.Copy(d.gguf, Layout{
 		"model.layers.%d.self_attn.q_norm": at("blk.%d.attn_q_norm").more(1),

@@ -222,3 +222,21 @@ func TestMiniLMEmbeddings(t *testing.T) {
 		}
 	}
 }
+
+// TestGPTNanoLogits: a GPT-2 without biases of q, k and v, against PyTorch's own logits.
+func TestGPTNanoLogits(t *testing.T) {
+	dir := testdata.Data(t, "models/gpt-nano-sort-hf")
+	var golden struct {
+		IDs [][]int32 `json:"input_ids"`
+	}
+	readJSONFile(t, dir+"/golden.json", &golden)
+	want := readNPY(t, dir+"/golden_logits.npy")
+	_, x := load(t, dir, "", 64)
+	for i, ids := range golden.IDs {
+		for k, got := range logits(t, x, ids) {
+			if w := want[i*len(ids)*x.Vocab()+k]; math.Abs(float64(got-w)) > 1e-4 {
+				t.Fatalf("text %d: logit %d is %v, want %v", i, k, got, w)
+			}
+		}
+	}
+}

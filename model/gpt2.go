@@ -21,6 +21,7 @@ func designGPT2(c *Config) (*Design, error) {
 	c.Refuse("add_cross_attention", false)
 	attention := d.attention
 	attention.Q, attention.K, attention.V, attention.O = "q_proj", "k_proj", "v_proj", "c_proj"
+	attention.QKVBias = c.file == nil || c.holds("transformer.h.0.attn.c_attn.bias") || c.holds("h.0.attn.c_attn.bias") || c.holds("blk.0.attn_qkv.bias")
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func designGPT2(c *Config) (*Design, error) {
 	}
 	b.Head(b.LayerNorm(x, "transformer.ln_f", eps), head, d.vocab)
 	return &Design{
-		Program: b.Program(), Context: d.context, Tied: d.tied, Base: "transformer.", Unused: []string{".attn.bias", ".attn.masked_bias"},
+		Program: b.Program(), Context: d.context, Tied: d.tied, Attention: d.learnedWords(), Base: "transformer.", Unused: []string{".attn.bias", ".attn.masked_bias"},
 		HF: Layout{
 			"transformer.h.%d.attn.q_proj": rows("transformer.h.%d.attn.c_attn", 0, width).turned(),
 			"transformer.h.%d.attn.k_proj": rows("transformer.h.%d.attn.c_attn", width, 2*width).turned(),

@@ -46,7 +46,7 @@ func designGPTNeoX(c *Config) (*Design, error) {
 	b.Head(b.LayerNorm(x, "gpt_neox.final_layer_norm", eps), head, d.vocab)
 	qkv := "gpt_neox.layers.%d.attention.query_key_value"
 	return &Design{
-		Program: b.Program(), Context: d.context, Tied: d.tied, Base: "gpt_neox.", RepeatHead: "output.weight",
+		Program: b.Program(), Context: d.context, Tied: d.tied, Attention: d.learnedWords(), Base: "gpt_neox.", RepeatHead: "output.weight",
 		Unused: []string{".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"},
 		HF: Layout{
 			"gpt_neox.layers.%d.attention.q_proj": at(qkv).alternate(0, 3, size),

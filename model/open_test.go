@@ -1,8 +1,10 @@
 package model
 
 import (
+	"maps"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"hone/kernel"
@@ -152,4 +154,51 @@ func TestGGUFLies(t *testing.T) {
 	} {
 		expect(t, c.name, writeGGUF(t, with(ggufMeta(), c.meta), c.s), c.says)
 	}
+}
+
+// TestGemma3Text: the text model of one that could see is served where the file holds no vision tensors.
+func TestGemma3Text(t *testing.T) {
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	var c oracleCase
+	for _, other := range oracleCases(t) {
+		if other.Name == "gemma3" {
+			c = other
+		}
+	}
+	write := func(prefix string, more shapes) string {
+		tensors, all := map[string][]float32{}, maps.Clone(more)
+		for name, shape := range c.Tensors {
+			tensors[prefix+strings.TrimPrefix(name, "model.")], all[prefix+strings.TrimPrefix(name, "model.")] = oracleValues(name, shape), shape
+		}
+		for name, shape := range more {
+			tensors[name] = make([]float32, elements(shape))
+		}
+		config := m{"architectures": []any{"Gemma3ForConditionalGeneration"}, "model_type": "gemma3", "text_config": c.Config, "vision_config": m{"hidden_size": 8}}
+		return writeTensors(t, config, tensors, all)
+	}
+	for _, prefix := range []string{"language_model.model.", "model.language_model."} {
+		if got := expect(t, prefix, write(prefix, shapes{}), ""); got != nil {
+			c.check(t, prefix, got, pool)
+			if again := expect(t, "written again", asHF(t, got), ""); again != nil {
+				c.check(t, "written again", again, pool)
+			}
+		}
+	}
+	expect(t, "vision", write("language_model.model.", shapes{"vision_tower.vision_model.embeddings.patch_embedding.bias": {8}}),
+		"part of a vision tower, which Hone does not run")
+	expect(t, "projector", write("language_model.model.", shapes{"multi_modal_projector.mm_input_projection_weight": {8, 8}}), "joins a vision tower to the model")
+	expect(t, "LoRA", write("language_model.model.", shapes{"language_model.model.layers.0.self_attn.q_proj.lora_A.weight": {2, 24}}),
+		"part of a LoRA adapter, which has to be merged into the model first")
+}
+
+// TestNoModel: what is no model of its own is refused by name.
+func TestNoModel(t *testing.T) {
+	right := ggufShapes(t)
+	expect(t, "adapter", writeGGUF(t, with(ggufMeta(), m{"general.type": "adapter"}), right), `general.type is "adapter": the file is no model of its own`)
+	expect(t, "model", writeGGUF(t, with(ggufMeta(), m{"general.type": "model"}), right), "")
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "adapter_config.json"), []byte("{}"))
+	writeFile(t, filepath.Join(dir, "adapter_model.safetensors"), []byte("{}"))
+	expect(t, "adapter directory", dir, "a LoRA adapter, which has to be merged into its model first")
 }

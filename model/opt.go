@@ -54,5 +54,5 @@ func designOPT(c *Config) (*Design, error) {
 		head = "model.decoder.embed_tokens.weight"
 	}
 	b.Head(x, head, d.vocab)
-	return &Design{Program: b.Program(), Context: d.context, Tied: d.tied, Base: "model."}, nil
+	return &Design{Program: b.Program(), Context: d.context, Tied: d.tied, Attention: d.learnedWords(), Base: "model."}, nil
 }

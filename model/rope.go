@@ -77,7 +77,31 @@ func (c *Config) Rope(size int, d ropeDefault) *nn.Rope {
 		return nil
 	}
 	c.noteRope(s, size, d)
+	like, _ := s.likeLlama3()
+	c.positions = append(c.positions, like.words(size, d.layer))
 	return s.rope()
+}
+
+// words describe rotary positions for a person.
+func (s ropeSpec) words(size int, layer string) string {
+	out := fmt.Sprintf("rotary positions of base %g", s.theta)
+	if layer == "sliding_attention" {
+		out = fmt.Sprintf("%g where there is a window", s.theta)
+	}
+	if s.turned != size {
+		out += fmt.Sprintf(" in %d of %d features", s.turned, size)
+	}
+	switch s.kind {
+	case "linear":
+		out += fmt.Sprintf(", stretched %g times", s.factor)
+	case "factors":
+		out += ", stretched by a table"
+	case "llama3", "yarn":
+		out += fmt.Sprintf(", stretched %g times from %d by %s", s.factor, s.original, s.kind)
+	case "longrope":
+		out += fmt.Sprintf(", stretched beyond %d by longrope", s.original)
+	}
+	return out
 }
 
 // rope computes the frequencies, as the reference does in 32-bit floats.

@@ -51,6 +51,7 @@ type shape struct {
 	Width         int              `json:"width"`
 	Vocab         int              `json:"vocab,omitempty"`
 	Context       int              `json:"context"`
+	Attention     string           `json:"attention,omitempty"` // in words
 	Tied          bool             `json:"tied_head"`
 	Stored        float64          `json:"stored_bits_per_weight"` // embedding, head, norms and scales included
 	Weights       string           `json:"weights"`                // formats that the figures below are for
@@ -134,9 +135,24 @@ func inspect(path string, w *weightsFlag) (*inspection, error) {
 	i.Tokenizer = vocabularyOf(tokens)
 	if i.shape, err = shapeOf(m, w); err != nil {
 		i.Reason = err.Error()
+	} else if note := otherVocabulary(tokens, i.Vocab); note != "" {
+		i.Notes = append(i.Notes, note)
 	}
 	i.Served = err == nil
 	return i, nil
+}
+
+// otherVocabulary tells where a language model's output and its tokenizer do not have the same number of tokens, which is
+// harmless: matrices are padded, and some tokens belong to a part that is not there.
+func otherVocabulary(w words, rows int) string {
+	if w.err != nil || rows == 0 || w.tok.VocabSize() == rows {
+		return ""
+	}
+	n := w.tok.VocabSize()
+	if n < rows {
+		return fmt.Sprintf("the tokenizer has %d tokens, the model %d: its last %d stand for no text", n, rows, rows-n)
+	}
+	return fmt.Sprintf("the tokenizer has %d tokens, the model %d: a text that holds one of the last %d is refused", n, rows, n-rows)
 }
 
 // tensors reads every tensor, which checks it, and sums up by format.
@@ -208,7 +224,7 @@ func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
 	p := m.Design.Program
 	s := &shape{
 		Architecture: m.Arch, Encoder: m.Encoder(), Parameters: plan.Values(), Blocks: len(p.Blocks), Width: p.Width(p.Hidden),
-		Context: m.Design.Context, Tied: m.Design.Tied, Stored: stored.BitsPerWeight(), Weights: w.String(),
+		Context: m.Design.Context, Attention: m.Design.Attention, Tied: m.Design.Tied, Stored: stored.BitsPerWeight(), Weights: w.String(),
 		BitsPerWeight: plan.BitsPerWeight(), WeightBytes: plan.Weights(), LoadingBytes: plan.Loading(), Notes: plan.Notes(),
 	}
 	sums := map[string]*tally{}
@@ -271,6 +287,9 @@ func (s *shape) rows() [][]string {
 		{"context", fmt.Sprintf("%d tokens", s.Context)},
 		{"stored", fmt.Sprintf("%.3f bits per weight", s.Stored)},
 		{"weights", fmt.Sprintf("%s: %.3f bits per weight, %s in memory, at most %s while loading", s.Weights, s.BitsPerWeight, bytesText(s.WeightBytes), bytesText(s.LoadingBytes))},
+	}
+	if s.Attention != "" {
+		rows = append(rows, []string{"attention", s.Attention})
 	}
 	if len(s.KVPerToken) > 0 {
 		var parts []string

@@ -268,7 +268,6 @@ func TestInspect(t *testing.T) {
 // TestInspectUnserved: files that are whole but not served are described, with the reason.
 func TestInspectUnserved(t *testing.T) {
 	for name, reason := range map[string]string{
-		"models/gpt-nano-sort-hf":                          `architecture "GPT2LMHeadModel" is not served`,
 		"models/stories260K-gguf/stories260K-Q2_K.gguf":    `no format "iq4_nl"`,
 		"tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf": `architecture "gpt2" is not served`,
 	} {
