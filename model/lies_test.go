@@ -71,6 +71,9 @@ func lie(t *testing.T, name, key string, v any, m *Model, config func(v any) che
 		if err != nil && len(err.Error()) > 500 {
 			t.Errorf("%s with %s of %v: an error of %d bytes", name, key, other, len(err.Error()))
 		}
+		if strings.HasPrefix(m.Arch, "qwen3_moe") && (key == "intermediate_size" || strings.HasSuffix(key, "feed_forward_length")) {
+			continue // of blocks without experts, of which the case has none
+		}
 		if f, ok := other.(float64); err == nil && ok && f != n && slices.ContainsFunc(sizes, func(s string) bool { return strings.HasSuffix(key, s) }) {
 			t.Errorf("%s with %s of %s is taken", name, key, fmt.Sprint(other))
 		}

@@ -51,6 +51,9 @@ func fromFile(path string, file checkpoint.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(file.Names()) == 0 {
+		return nil, unserved("the file holds no weights, at most a vocabulary")
+	}
 	design, err := arch.Design(c)
 	if err != nil {
 		return nil, err

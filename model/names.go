@@ -14,9 +14,6 @@ import (
 // taken for any of them, and one with a weight that the program would leave out: a further block, a bias, a table of
 // scaled rotations.
 func (m *Model) checkNames() error {
-	if len(m.File.Names()) == 0 {
-		return unserved("the file holds no weights, at most a vocabulary")
-	}
 	var missing []string
 	var parts []Part
 	m.places = map[string]Place{}

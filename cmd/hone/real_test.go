@@ -268,8 +268,8 @@ func TestInspect(t *testing.T) {
 // TestInspectUnserved: files that are whole but not served are described, with the reason.
 func TestInspectUnserved(t *testing.T) {
 	for name, reason := range map[string]string{
-		"models/stories260K-gguf/stories260K-Q2_K.gguf":    `no format "iq4_nl"`,
-		"tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf": `architecture "gpt2" is not served`,
+		"tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf": `the file holds no weights, at most a vocabulary`,
+		"tokenizers/llama.cpp-vocab/ggml-vocab-mpt.gguf":   `architecture "mpt" is not served`,
 	} {
 		var got inspection
 		decode(t, &got, "inspect", testdata.Data(t, name), "--json")
@@ -295,7 +295,7 @@ func TestInspectDamaged(t *testing.T) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := call(t, "inspect", path); code != exitFailed || !strings.Contains(errs, path) || !strings.Contains(errs, "mlp.gate_proj") {
+	if _, errs, code := call(t, "inspect", path); code != exitFailed || !strings.Contains(errs, path) || !strings.Contains(errs, "ffn_gate") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	gguf, err := os.ReadFile(testdata.Models(t, smolLM2))
