@@ -276,3 +276,23 @@ func TestIntFit(t *testing.T) {
 		}
 	})
 }
+
+// TestIntLine compares every implementation with the definition, bit for bit.
+func TestIntLine(t *testing.T) {
+	eachInt(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(5, 5))
+		for n := range 150 {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64() * math.Exp(8*rng.NormFloat64()))
+			}
+			inverse, low := float32(rng.NormFloat64()), float32(rng.NormFloat64())
+			var want [5][8]float32
+			intLineGo(x, inverse, low, 15, &want)
+			got := IntLine(x, inverse, low, 15)
+			if got != (LineSums{sumLanes(&want[0]), sumLanes(&want[1]), sumLanes(&want[2]), sumLanes(&want[3]), sumLanes(&want[4])}) {
+				t.Fatalf("%d values: %v, want %v", n, got, want)
+			}
+		}
+	})
+}

@@ -125,46 +125,38 @@ func peakOf(x []float32) (peak float32) {
 	return peak
 }
 
-// sums are what a regression of x over codes needs.
-type sums struct{ n, q, qq, x, xq, xx float32 }
+// sums are those of n weights and their codes.
+type sums struct {
+	kernel.LineSums
+	n float32
+}
 
 // codeSums rounds x to codes 0 … top of s·q+m, s = 1/inverse.
 func codeSums(x []float32, inverse, m, top float32) sums {
-	const magic = 3 << 22
-	t := sums{n: float32(len(x))}
-	for _, v := range x {
-		q := min(top, max(0, float32((v-m)*inverse)))
-		q = float32(q+magic) - magic
-		t.q += q
-		t.qq += float32(q * q)
-		t.x += v
-		t.xq += float32(v * q)
-		t.xx += float32(v * v)
-	}
-	return t
+	return sums{kernel.IntLine(x, inverse, m, top), float32(len(x))}
 }
 
 // line is the best s and m for the codes, and their squared error; with floor, m is at most 0.
 func (t sums) line(floor bool) (s, m, loss float32) {
-	det := float32(t.n*t.qq) - float32(t.q*t.q)
+	det := float32(t.n*t.QQ) - float32(t.Q*t.Q)
 	if det > 0 {
-		s = (float32(t.n*t.xq) - float32(t.q*t.x)) / det
-		m = (float32(t.qq*t.x) - float32(t.q*t.xq)) / det
+		s = (float32(t.n*t.XQ) - float32(t.Q*t.X)) / det
+		m = (float32(t.QQ*t.X) - float32(t.Q*t.XQ)) / det
 	} else {
-		m = t.x / t.n
+		m = t.X / t.n
 	}
 	if floor && m > 0 {
 		m, s = 0, 0
-		if t.qq > 0 {
-			s = t.xq / t.qq
+		if t.QQ > 0 {
+			s = t.XQ / t.QQ
 		}
 	}
-	return s, m, t.xx - float32(s*t.xq) - float32(m*t.x) + t.rest(s, m)
+	return s, m, t.XX - float32(s*t.XQ) - float32(m*t.X) + t.rest(s, m)
 }
 
 // rest is what the error formula of a regression lacks where s and m are not its ends.
 func (t sums) rest(s, m float32) float32 {
-	return float32(s*(float32(s*t.qq)+float32(m*t.q)-t.xq)) + float32(m*(float32(s*t.q)+float32(m*t.n)-t.x))
+	return float32(s*(float32(s*t.QQ)+float32(m*t.Q)-t.XQ)) + float32(m*(float32(s*t.Q)+float32(m*t.n)-t.X))
 }
 
 // affineTries are the ranges tried over the plain one, from its lower and from its upper end.
@@ -211,5 +203,5 @@ func (b *blockFit) affine(x []float32, top int, floor bool) (scale, low float32)
 
 // at is the squared error of any s and m with these codes.
 func (t sums) at(s, m float32) float32 {
-	return t.xx - float32(s*t.xq) - float32(m*t.x) + t.rest(s, m)
+	return t.XX - float32(s*t.XQ) - float32(m*t.X) + t.rest(s, m)
 }

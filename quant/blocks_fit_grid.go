@@ -4,6 +4,7 @@ package quant
 type grid struct {
 	values  [16]int8
 	nearest [256]uint8
+	snapped [256]int // the code of the nearest index
 }
 
 func newGrid(values [16]int8) *grid {
@@ -15,6 +16,7 @@ func newGrid(values [16]int8) *grid {
 				far, g.nearest[code] = d, uint8(i)
 			}
 		}
+		g.snapped[code] = int(values[g.nearest[code]]) + 128
 	}
 	return g
 }
@@ -66,11 +68,13 @@ func (b *blockFit) fitGrid(x []float32) {
 // roundGrid writes the codes of x, and returns their squared error and the scale that they would like best.
 func (b *blockFit) roundGrid(x []float32, s float32) (loss, better float32) {
 	g, inverse := b.f.grid, invert(s)
+	codes := b.codes[:len(x)]
 	var xv, vv float32
 	for j, y := range x {
-		code := int(min(255, max(0, roundEven(y*inverse)+128)))
-		v := float32(g.values[g.nearest[code]])
-		b.codes[j] = uint8(int(v) + 128)
+		code := int(y*inverse+128.5+256) - 256 // nearest: never negative before it is cut
+		code = g.snapped[min(255, max(0, code))]
+		v := float32(code - 128)
+		codes[j] = uint8(code)
 		e := y - float32(s*v)
 		loss += float32(e * e)
 		xv += float32(y * v)

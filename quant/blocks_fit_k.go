@@ -127,7 +127,7 @@ func (b *blockFit) nearFactors(x []float32, g, high int) {
 	least := float32(-1)
 	for k := max(0, mid-1); k <= min(high, mid+1); k++ {
 		s := d * float32(k)
-		want := (first.x - float32(s*first.q)) / first.n * invert(min16)
+		want := (first.X - float32(s*first.Q)) / first.n * invert(min16)
 		from, to := nearInt(want, 0, high), nearInt(want, 0, high)
 		if high < 16 {
 			from, to = nearInt(float32(math.Floor(float64(want))), 0, high), nearInt(float32(math.Ceil(float64(want))), 0, high)

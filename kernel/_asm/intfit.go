@@ -43,3 +43,40 @@ func intFitFile(c *asm) {
 	c.VMOVUPS(qq, at(out, 64))
 	c.end()
 }
+
+// intLineFile writes the sums of a regression of weights over their nearest codes.
+func intLineFile(c *asm) {
+	c.function("intLineAVX2", "func(x *float32, n int, inverse, low, top float32, out *float32)",
+		"intLineAVX2 is intLineGo's sums of 8 lanes each, for n a positive multiple of 8.")
+	x, n, out := c.load("x"), c.load("n"), c.load("out")
+	sums := []reg.Register{reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4}
+	inverse, low, top, none := reg.Y5, reg.Y6, reg.Y7, reg.Y8
+	for _, r := range append(sums, none) {
+		c.zero(r)
+	}
+	c.VBROADCASTSS(c.arg("inverse"), inverse)
+	c.VBROADCASTSS(c.arg("low"), low)
+	c.VBROADCASTSS(c.arg("top"), top)
+	loop := c.label("eight")
+	c.place(loop)
+	v, q, t := reg.Y9, reg.Y10, reg.Y11
+	c.VMOVUPS(at(x, 0), v)
+	c.VSUBPS(low, v, q)
+	c.VMULPS(inverse, q, q)
+	c.VROUNDPS(operand.Imm(0), q, q)
+	c.VMAXPS(none, q, q)
+	c.VMINPS(top, q, q)
+	c.VADDPS(q, sums[0], sums[0])
+	c.VADDPS(v, sums[2], sums[2])
+	for _, s := range [][3]reg.Register{{q, q, sums[1]}, {v, q, sums[3]}, {v, v, sums[4]}} {
+		c.VMULPS(s[0], s[1], t)
+		c.VADDPS(t, s[2], s[2])
+	}
+	c.ADDQ(operand.Imm(32), x)
+	c.SUBQ(operand.Imm(8), n)
+	c.JNZ(loop)
+	for i, s := range sums {
+		c.VMOVUPS(s, at(out, 32*i))
+	}
+	c.end()
+}

@@ -32,6 +32,7 @@ var files = []struct {
 	{"intavx2", intAVX2File},
 	{"intquantize", intQuantizeFile},
 	{"intfit", intFitFile},
+	{"intline", intLineFile},
 	{"bf16", bf16File},
 	{"pack", packFile},
 	{"elementwise", elementwiseFile},
