@@ -308,11 +308,18 @@ func (c *Config) Refuse(hf string, allowed ...any) {
 		return
 	}
 	for _, a := range allowed {
-		if fmt.Sprint(a) == fmt.Sprint(v) {
+		if equal(a, v) {
 			return
 		}
 	}
 	c.refuse(hf, v)
+}
+
+// equal compares settings; numbers by value, since files write 0 and 0.0.
+func equal(a, v any) bool {
+	x, isNumber := number(a)
+	y, ok := number(v)
+	return isNumber && ok && x == y || fmt.Sprint(a) == fmt.Sprint(v)
 }
 
 // RefuseGGUF is Refuse for a setting of a GGUF file.

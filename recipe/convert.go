@@ -143,13 +143,13 @@ func (w *converter) format(s model.Stored) (quant.Format, error) {
 	name := w.c.Weights.Linears
 	cols := s.Shape[len(s.Shape)-1]
 	switch {
-	case len(s.Shape) == 1 && (w.c.To == KindGGUF || w.c.Keep || !plain(name)):
+	case vector(s) && (w.c.To == KindGGUF || w.c.Keep || !plain(name)):
 		name = "f32"
 	case w.c.To == KindGGUF && slices.ContainsFunc(single, func(end string) bool { return strings.HasSuffix(s.Name, end) }):
 		name = "f32"
 	case w.c.Keep:
 		name = w.stored(s)
-	case len(s.Parts) > 0 && (s.Parts[0].Param.Head || s.Parts[0].Param.Embedding):
+	case !vector(s) && (s.Parts[0].Param.Head || s.Parts[0].Param.Embedding):
 		name = cmp.Or(w.c.Weights.Head, name)
 	}
 	f, err := quant.Lookup(name)
@@ -183,12 +183,15 @@ func (w *converter) stored(s model.Stored) string {
 	return name
 }
 
+// vector tells tensors of gains, biases and tables, those of all experts in one too, from matrices.
+func vector(s model.Stored) bool { return len(s.Parts) == 0 || s.Parts[0].Param.Vector }
+
 func plain(format string) bool { return format == "f32" || format == "f16" || format == "bf16" }
 
 // write streams a tensor.
 func (w *converter) write(out io.Writer, t tensor) error {
 	defer w.m.File.Release()
-	if len(t.Shape) == 1 {
+	if vector(t.Stored) {
 		v, err := t.Vector(w.m)
 		if err != nil {
 			return err

@@ -132,7 +132,7 @@ func contents(t *testing.T, path string) map[string][]byte {
 // TestConvertFormats: matrices take the wanted format, rounded once; vectors of GGUF files stay f32.
 func TestConvertFormats(t *testing.T) {
 	source := open(t, tinyGGUF(t))
-	for _, c := range []struct{ name, linears, head string }{{"a", "f16", ""}, {"b.gguf", "bf16", ""}, {"c.gguf", "f16", "f32"}} {
+	for _, c := range []struct{ name, linears, head string }{{"a", "f16", ""}, {"b.gguf", "bf16", ""}, {"c.gguf", "f16", "f32"}, {"d.gguf", "q8_0", ""}, {"e.gguf", "q4_0", "bf16"}} {
 		m, r := convertTo(t, source, c.name, Conversion{Weights: model.Weights{Linears: c.linears, Head: c.head}})
 		head := c.linears
 		if c.head != "" {
@@ -150,6 +150,14 @@ func TestConvertFormats(t *testing.T) {
 		if r.To == KindGGUF && !slices.Equal(logits(t, m, model.Weights{}), sameLogits) {
 			t.Errorf("%s: other logits than those of the source rounded while it is loaded", r.Dtype)
 		}
+	}
+}
+
+// TestConvertOddRows: rows that a block format does not fit are written as f16, and it is said.
+func TestConvertOddRows(t *testing.T) {
+	m, r := convertTo(t, open(t, tinyGGUF(t)), "x.gguf", Conversion{Weights: model.Weights{Linears: "q6_k"}})
+	if got := m.Stored("model.layers.0.mlp.down_proj.weight").Format; got != "f16" || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "64 values do not fit the blocks of q6_k") {
+		t.Errorf("%s, notes %q", got, r.Notes)
 	}
 }
 
