@@ -146,12 +146,15 @@ func (c *Config) crossEncoderScore() string {
 	return ""
 }
 
-// poolings are sentence-transformers' names, and GGUF's numbers, of the ways to pool.
-var poolings = []struct {
+// way is a way to pool.
+type way struct {
 	name, key string
 	gguf      int
 	kind      nn.Pooling
-}{
+}
+
+// poolings are sentence-transformers' names, and GGUF's numbers, of the ways to pool.
+var poolings = []way{
 	{"mean", "pooling_mode_mean_tokens", 1, nn.PoolMean},
 	{"cls", "pooling_mode_cls_token", 2, nn.PoolFirst},
 	{"lasttoken", "pooling_mode_lasttoken", 3, nn.PoolLast},
@@ -180,10 +183,10 @@ func (c *Config) pooling() nn.Pool {
 			}
 		}
 	}
-	for _, way := range poolings {
-		if way.kind == p.Kind && way.gguf > 0 {
-			c.note("", "pooling_type", way.gguf)
-		} else if way.kind == p.Kind {
+	for _, w := range poolings {
+		if w.kind == p.Kind && w.gguf > 0 {
+			c.note("", "pooling_type", w.gguf)
+		} else if w.kind == p.Kind {
 			c.noGGUF("GGUF files have no word for pooling by the maximum")
 		}
 	}
@@ -196,9 +199,9 @@ func (c *Config) ggufPooling() nn.Pool {
 	if !ok || n == 0 {
 		return p
 	}
-	for _, way := range poolings {
-		if float64(way.gguf) == n {
-			p.Kind = way.kind
+	for _, w := range poolings {
+		if float64(w.gguf) == n {
+			p.Kind = w.kind
 			return p
 		}
 	}
@@ -227,13 +230,36 @@ func (c *Config) poolingModule(path string) nn.Pooling {
 		asked = append(asked, brief(config["pooling_mode"]))
 	}
 	slices.Sort(asked)
-	for _, way := range poolings {
-		if len(asked) == 0 || len(asked) == 1 && (asked[0] == way.key || asked[0] == way.name) {
-			return way.kind
+	for _, w := range poolings {
+		if len(asked) == 0 || len(asked) == 1 && (asked[0] == w.key || asked[0] == w.name) {
+			return w.kind
 		}
 	}
 	c.unserved("%s asks for %.120q pooling; Hone serves one of mean, cls, lasttoken, max", file, strings.Join(asked, " and "))
 	return 0
+}
+
+// Gives says in words what an encoder makes of a text, "" for language models.
+func (d *Design) Gives() string {
+	pool := d.Program.Pool
+	switch {
+	case pool == nil:
+		return ""
+	case d.Classes != nil && len(d.Classes.Labels) == 1:
+		return "one score (" + d.Classes.Scores + "), to classify or to rank pairs of texts"
+	case d.Classes != nil:
+		labels := d.Classes.Labels
+		names := strings.Join(labels[:min(len(labels), 8)], ", ")
+		if len(labels) > 8 {
+			names += ", …"
+		}
+		return fmt.Sprintf("%d labels (%s): %.200q", len(labels), d.Classes.Scores, names)
+	}
+	text := fmt.Sprintf("vectors of %d, pooled by %s", pool.Width(), poolings[slices.IndexFunc(poolings, func(w way) bool { return w.kind == pool.Kind })].name)
+	if pool.Normalize {
+		text += ", normalised"
+	}
+	return text
 }
 
 // PoolingFiles are the files of a sentence-transformers directory that tell how vectors are made, by name; none for
@@ -252,8 +278,8 @@ func (d *Design) PoolingFiles() map[string][]byte {
   {"idx": 2, "name": "2", "path": "2_Normalize", "type": "` + types + `Normalize"}`
 	}
 	config := fmt.Sprintf(`{"word_embedding_dimension": %d`, pool.Width())
-	for _, way := range poolings {
-		config += fmt.Sprintf(`, "%s": %t`, way.key, way.kind == pool.Kind)
+	for _, w := range poolings {
+		config += fmt.Sprintf(`, "%s": %t`, w.key, w.kind == pool.Kind)
 	}
 	return map[string][]byte{"modules.json": []byte(modules + "\n]\n"), filepath.Join("1_Pooling", "config.json"): []byte(config + "}\n")}
 }

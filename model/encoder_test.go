@@ -363,3 +363,24 @@ func prefixed(s shapes, prefix string) shapes {
 	}
 	return out
 }
+
+func TestGives(t *testing.T) {
+	class := with(bertConfig(), m{"architectures": []any{"BertForSequenceClassification"}})
+	for want, config := range map[string]m{
+		"vectors of 12, pooled by mean, normalised":                  bertConfig(),
+		`3 labels (softmax): "LABEL_0, LABEL_1, LABEL_2"`:            with(class, m{"num_labels": 3}),
+		"one score (sigmoid), to classify or to rank pairs of texts": with(class, m{"num_labels": 1}),
+		"": llamaConfig(),
+	} {
+		d, err := FromConfig(config)
+		if err != nil || d.Gives() != want {
+			t.Errorf("%q, %v; want %q", d.Gives(), err, want)
+		}
+	}
+	dir := writeEncoder(t, encoderGoldens(t)["bert"].Config, nil)
+	writeFile(t, filepath.Join(dir, "modules.json"), []byte(`[{"path":"1_Pooling","type":"x.Pooling"}]`))
+	writeFile(t, filepath.Join(dir, "1_Pooling", "config.json"), []byte(`{"pooling_mode":"max"}`))
+	if got := expect(t, "max", dir, "").Design.Gives(); got != "vectors of 24, pooled by max" {
+		t.Error(got)
+	}
+}

@@ -46,6 +46,7 @@ type tally struct {
 type shape struct {
 	Architecture  string           `json:"architecture"`
 	Encoder       bool             `json:"encoder"`
+	Gives         string           `json:"gives,omitempty"` // what an encoder makes of a text, in words
 	Parameters    int64            `json:"parameters"`
 	Blocks        int              `json:"blocks"`
 	Width         int              `json:"width"`
@@ -241,6 +242,7 @@ func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
 		t.Bits /= float64(t.Values)
 	}
 	s.Runs = sorted(sums)
+	s.Gives = m.Design.Gives()
 	if !m.Encoder() {
 		s.Vocab = p.Head.Vocab
 		s.KVPerToken = map[string]int64{}
@@ -279,7 +281,7 @@ func (i *inspection) print(w io.Writer) error {
 func (s *shape) rows() [][]string {
 	kind := "language model"
 	if s.Encoder {
-		kind = "encoder"
+		kind = "encoder: " + s.Gives
 	}
 	rows := [][]string{
 		{"architecture", fmt.Sprintf("%s, %s", s.Architecture, kind)},
