@@ -71,7 +71,7 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	}
 	r := &Result{Model: spec.Path + spec.Shape, Weights: spec.Weights.String(), Threads: spec.Threads, Kernels: kernel.Active(),
 		WeightBytes: subject.WeightBytes, Report: *report}
-	r.BitsPerWeight = 8 * float64(r.WeightBytes) / float64(design.Program.Cost(1, 1, 1).WeightFloats)
+	r.BitsPerWeight = 8 * float64(r.WeightBytes) / float64(allWeights(design.Program))
 	r.Comparisons, err = compare(ctx, spec, subject)
 	return r, err
 }

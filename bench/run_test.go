@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	Shapes = append(Shapes, Shape{"tiny", 300, 64, 96, 2, 4, 2, 256})
+	Shapes = append(Shapes, Shape{"tiny", 300, 64, 96, 2, 4, 2, 256, 0, 0}, Shape{"tiny-moe", 300, 64, 32, 2, 4, 2, 256, 6, 2})
 	os.Exit(m.Run())
 }
 
@@ -158,5 +158,49 @@ func TestShapeFile(t *testing.T) {
 	}
 	if _, err := ShapeOf("llama-7t"); err == nil || !strings.Contains(err.Error(), "llama-1.1b") {
 		t.Error(err)
+	}
+}
+
+// TestMixtureShape: a decode step reads the experts that it picks; the file written for a peer is the model.
+func TestMixtureShape(t *testing.T) {
+	shape, err := ShapeOf("tiny-moe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	design, err := model.FromConfig(shape.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expert := int64(3 * 64 * 32)
+	if got, want := allWeights(design.Program)-design.Program.Cost(1, 1, 1).WeightFloats, 2*4*expert; got != want {
+		t.Errorf("a token leaves out %d weights, want the %d of four experts in each of two blocks", got, want)
+	}
+	path := filepath.Join(t.TempDir(), "moe.gguf")
+	if err := shape.WriteGGUF(path, design, NewRandom(design.Program)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.File.Close()
+	for _, name := range []string{"model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.5.down_proj.weight"} {
+		got, err := m.Matrix(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := NewRandom(design.Program).Matrix(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, cols := want.Dims()
+		a, b := make([]float32, cols), make([]float32, cols)
+		for i := range rows {
+			got.ReadRow(a, i)
+			want.ReadRow(b, i)
+			if !slices.Equal(a, b) {
+				t.Fatalf("row %d of %s differs", i, name)
+			}
+		}
 	}
 }

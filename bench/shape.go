@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"math/rand/v2"
 
@@ -18,13 +19,15 @@ import (
 type Shape struct {
 	Name                                         string
 	Vocab, Width, MLP, Blocks, Heads, KV, Window int
+	Experts, Active                              int // Qwen3-MoE, MLP features an expert; 0: Llama
 }
 
 // Shapes are the sizes that can be asked for by name.
 var Shapes = []Shape{
-	{"llama-135m", 49152, 576, 1536, 30, 9, 3, 2048},
-	{"llama-1.1b", 32000, 2048, 5632, 22, 32, 4, 2048},
-	{"llama-3b", 128256, 3072, 8192, 28, 24, 8, 8192},
+	{"llama-135m", 49152, 576, 1536, 30, 9, 3, 2048, 0, 0},
+	{"llama-1.1b", 32000, 2048, 5632, 22, 32, 4, 2048, 0, 0},
+	{"llama-3b", 128256, 3072, 8192, 28, 24, 8, 8192, 0, 0},
+	{"qwen3moe-1.6b-a0.3b", 32000, 1024, 384, 20, 16, 4, 2048, 64, 8},
 }
 
 // ShapeOf finds a shape by name.
@@ -41,12 +44,19 @@ func ShapeOf(name string) (Shape, error) {
 
 // Config is the Hugging Face config of the shape.
 func (s Shape) Config() map[string]any {
-	return map[string]any{
+	config := map[string]any{
 		"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
 		"hidden_size": s.Width, "intermediate_size": s.MLP, "num_hidden_layers": s.Blocks,
 		"num_attention_heads": s.Heads, "num_key_value_heads": s.KV, "vocab_size": s.Vocab,
 		"max_position_embeddings": s.Window, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
 	}
+	if s.Experts > 0 {
+		maps.Copy(config, map[string]any{
+			"architectures": []any{"Qwen3MoeForCausalLM"}, "model_type": "qwen3_moe", "head_dim": s.Width / s.Heads,
+			"num_experts": s.Experts, "num_experts_per_tok": s.Active, "moe_intermediate_size": s.MLP, "norm_topk_prob": true,
+		})
+	}
+	return config
 }
 
 // Random is a Source of seeded random weights: each weight is drawn from its own name, so the same shape always has the

@@ -42,7 +42,7 @@ type Report struct {
 // Subject is a loaded model with what its share of the limits is reckoned from.
 type Subject struct {
 	Exec        *nn.Exec
-	WeightBytes int64  // read once for each decode step
+	WeightBytes int64  // all of the model's; a decode step reads them once, but for experts that are not picked
 	Unit        string // the arithmetic its products run in: f32, bf16 or int8
 
 	stop func() error // of a run's batches
@@ -81,11 +81,18 @@ func Measure(ctx context.Context, s Subject, w Work, limits kernel.Limits) (*Rep
 		}
 	}
 	r.Prefill.share(s.computeLimit(limits), float64(p.Cost(w.Prefill, w.Prefill/2, 1).Flops)/float64(max(1, w.Prefill)))
-	r.Decode.share(limit{"read_gbps", limits.ReadGBps * 1e9}, float64(s.WeightBytes))
+	read := float64(s.WeightBytes) * float64(p.Cost(1, 1, 1).WeightFloats) / float64(allWeights(p))
+	r.Decode.share(limit{"read_gbps", limits.ReadGBps * 1e9}, read)
 	if w.Batch > 1 {
 		r.BatchDecode.share(s.computeLimit(limits), float64(p.Cost(w.Batch, w.BatchPrompt, w.Batch).Flops)/float64(w.Batch))
 	}
 	return r, nil
+}
+
+// allWeights counts the weights that some token reads.
+func allWeights(p *nn.Program) int64 {
+	const enough = 1 << 20 // tokens that pick every expert
+	return p.Cost(enough, 1, 1).WeightFloats
 }
 
 // share reckons the part of a limit (units a second) that tokens of the given cost (units each) use.
