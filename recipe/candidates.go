@@ -244,6 +244,6 @@ func (r *Result) Nearest(n int) []Row {
 			rows = append(rows, c)
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Quality.PPLRatio.Value, b.Quality.PPLRatio.Value) })
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Quality.PPLRatio.Upper95, b.Quality.PPLRatio.Upper95) })
 	return rows[:min(n, len(rows))]
 }

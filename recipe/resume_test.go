@@ -93,6 +93,34 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestNothingFits: when the budget refuses every candidate nothing is saved, and the error names those that miss it by least.
+func TestNothingFits(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	_, err = Up(t.Context(), s, Spec{Model: open(t, tinyGGUF(t)), Budget: 1, Windows: 4, Tokens: 64, Seed: 1, Pool: pool, Memory: 1 << 30,
+		Candidates: []string{"int4-row", "int8-row"}}, "test")
+	var miss *BudgetError
+	if !errors.As(err, &miss) || len(miss.Nearest) != 2 || miss.Nearest[0].Weights != "int8-row" {
+		t.Fatalf("%v", err)
+	}
+	for _, word := range []string{"ppl=1", "int8-row: perplexity ratio ", "upper bound", "raise --budget"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q is not in: %v", word, err)
+		}
+	}
+	if all, err := s.List(); err != nil || len(all) != 0 {
+		t.Errorf("%d variants were saved, %v", len(all), err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(s.Dir(), "runs")); len(left) != 0 {
+		t.Errorf("%d journals are left", len(left))
+	}
+}
+
 // killedDir is set in the process that TestKilled starts and kills.
 const killedDir = "HONE_TEST_KILLED"
 

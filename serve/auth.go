@@ -65,6 +65,17 @@ func (k keyring) authorize(r *http.Request) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
+// Check refuses what New would refuse of an address, its keys and its TLS files: it costs nothing and can be asked long
+// before there is a model.
+func (c Config) Check() error {
+	set(&c.Listen, "127.0.0.1:8080")
+	if err := checkExposure(&c); err != nil {
+		return err
+	}
+	_, err := newKeyring(c.APIKeys)
+	return err
+}
+
 // checkExposure refuses settings under which others on the network could use, or listen in on, the server, and TLS files
 // that cannot be used.
 func checkExposure(c *Config) error {

@@ -70,6 +70,9 @@ SIGTERM or Ctrl-C finishes the requests under way and ends; a second one ends at
 	weights := addWeights(cmd)
 	s := addServing(cmd, addThreads(cmd), addJSON(cmd))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := s.check(); err != nil {
+			return err
+		}
 		name, err := fetched(cmd, args[0])
 		if err != nil {
 			return err
@@ -109,7 +112,36 @@ type backend struct {
 	late      *late
 }
 
-// prepare does what can fail quickly: settings, memory, address, tokenizer.
+// check reads the keys and refuses settings and an address that cannot be served on, before anything takes long.
+func (s *serving) check() error {
+	if s.keyFile != "" {
+		keys, err := readKeys(s.keyFile)
+		if err != nil {
+			return err
+		}
+		s.keys = append(s.keys, keys...)
+	}
+	c := serve.Config{Listen: s.listen, APIKeys: s.keys, TLSCert: s.cert, TLSKey: s.key, InsecureHTTP: s.insecure}
+	if err := c.Check(); err != nil {
+		return &usageError{err.Error()}
+	}
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// open takes the address.
+func (s *serving) open() (net.Listener, error) {
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w; choose another address, port 0 takes a free one", s.listen, err)
+	}
+	return l, nil
+}
+
+// prepare does what can fail quickly: memory, tokenizer.
 func (s *serving) prepare(cmd *cobra.Command, m *model.Model, w model.Weights) (*backend, error) {
 	b := &backend{serving: s, cmd: cmd, model: m, weights: w, begun: time.Now(), announced: make(chan struct{}), late: newLate()}
 	tokens := readTokenizer(m)
@@ -124,13 +156,6 @@ func (s *serving) prepare(cmd *cobra.Command, m *model.Model, w model.Weights) (
 	}
 	if err := fits(m.Path, b.plan, b.cache.bytes, rowsOfStep); err != nil {
 		return nil, err
-	}
-	if s.keyFile != "" {
-		keys, err := readKeys(s.keyFile)
-		if err != nil {
-			return nil, err
-		}
-		s.keys = append(s.keys, keys...)
 	}
 	if b.words = <-tokens; b.words.err != nil {
 		return nil, b.words.err
@@ -157,9 +182,9 @@ func (b *backend) run(ctx context.Context) error {
 		b.model.File.Close()
 		return &usageError{err.Error()}
 	}
-	if b.listener, err = net.Listen("tcp", b.listen); err != nil {
+	if b.listener, err = b.open(); err != nil {
 		b.model.File.Close()
-		return fmt.Errorf("--listen %s: %w; choose another address, port 0 takes a free one", b.listen, err)
+		return err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

@@ -58,13 +58,18 @@ func (f *upFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
-	if name, err = fetched(cmd, name); err != nil {
-		return err
-	}
 	if f.data != "" {
 		if _, err := os.Stat(f.data); err != nil {
 			return fmt.Errorf("--data: %w", err)
 		}
+	}
+	if !f.once {
+		if err := f.serving.check(); err != nil { // not after minutes of measuring
+			return err
+		}
+	}
+	if name, err = fetched(cmd, name); err != nil {
+		return err
 	}
 	outcome, err := f.find(cmd, name, budget)
 	if err != nil {
