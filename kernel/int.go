@@ -216,7 +216,7 @@ func intUnpackGo(p *IntPanel, dst, tile []byte) {
 		unpackScalesGo(p, dst, record)
 		for b := range p.Group / 32 {
 			planes, codes := record[p.PlanesAt()+b*(p.Bits-4)*4*IntTileRows:], record[p.CodesAt()+b*16*IntTileRows:]
-			unpackBlockGo(dst[u.CodesAt()+b*32*IntTileRows:], codes, planes, zeros, p.Bits, p.Zero)
+			unpackBlockGo(dst[u.CodesAt()+b*32*IntTileRows:], codes, planes, zeros, p)
 		}
 		dst = dst[u.RecordBytes():]
 		if p.Zero && !p.PerRow {
@@ -241,17 +241,19 @@ func unpackScalesGo(p *IntPanel, dst, record []byte) {
 }
 
 // unpackBlockGo splits 32 columns of 32 rows.
-func unpackBlockGo(dst, src, planes, zeros []byte, bits int, zero bool) {
+func unpackBlockGo(dst, src, planes, zeros []byte, p *IntPanel) {
 	const n = 4 * IntTileRows // bytes of 4 columns
 	for k := range 8 {
 		for i := range n {
 			c := src[k%4*n+i] >> (k / 4 * 4) & 15
 			switch {
-			case bits == 5:
+			case p.Bits == 5:
 				c |= planes[i] >> k & 1 << 4
-			case bits == 6:
+			case p.Bits == 6:
 				c |= planes[k/4*n+i] >> (k % 4 * 2) & 3 << 4
-			case zero:
+			case p.Grid != nil:
+				c = p.Grid[c]
+			case p.Zero:
 				c += 16 - zeros[i/4]
 			}
 			dst[k*n+i] = c

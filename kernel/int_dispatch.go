@@ -47,7 +47,7 @@ func intBodyAVX2(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y 
 	if u.Half {
 		start = p.zero()
 	}
-	switch small := p.Bits < 8; {
+	switch small := p.Bits < 8 && p.Grid == nil; {
 	case u.Half && u.Min:
 		int4To8HalfMinAVX2(m, px, xs, w, groups, chunks, py, ldy, start, last)
 	case u.Half:
@@ -88,6 +88,8 @@ func intBody(p, u *IntPanel, m int, x []byte, xs int, tile, codes []byte, y []fl
 		return
 	}
 	switch four := u.Bits == 4; {
+	case four && u.Grid != nil:
+		int4GridAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, &u.Grid[0], sums)
 	case u.Bits == 5 && u.Min:
 		int5GroupMinAVX512(m, px, xs, w, groups, chunks, py, ldy, start, last, zeros, sums)
 	case u.Bits == 5:
@@ -120,6 +122,8 @@ func intBodyFactored(p, u *IntPanel, m int, x []byte, xs int, codes []byte, y []
 	px, w, py := unsafe.SliceData(x), unsafe.SliceData(codes), unsafe.SliceData(y)
 	groups, zero, last := u.Groups(), p.zero(), &p.Out
 	switch {
+	case u.Grid != nil && u.Bits == 4:
+		int4FactorGridAVX512(m, px, xs, w, groups, 1, py, ldy, zero, last, &u.Grid[0], sums)
 	case u.Half && u.Min && u.Bits == 4:
 		int4HalfMinAVX512(m, px, xs, w, groups, 1, py, ldy, zero, last, nil, sums)
 	case u.Half && u.Min:
@@ -178,6 +182,10 @@ func intUnpack(p *IntPanel, dst, tile []byte) {
 func intUnpackFactored(p *IntPanel, to, from *byte) {
 	n := IntBlock / p.Group
 	switch wide := useAVX512; {
+	case p.Grid != nil && wide:
+		intUnpackFactorGridAVX512(to, from, n, 1, &p.Grid[0])
+	case p.Grid != nil:
+		intUnpackFactorGridAVX2(to, from, n, 1, &p.Grid[0])
 	case p.Bits == 6 && wide:
 		intUnpack6HalfAVX512(to, from, n, 1, nil)
 	case p.Bits == 6:
@@ -205,6 +213,10 @@ func intUnpackFactored(p *IntPanel, to, from *byte) {
 func intUnpackRecords(p *IntPanel, to, from *byte, points []byte) {
 	groups, chunks, zeros := p.Groups(), p.Group/32, unsafe.SliceData(points)
 	switch row, wide := p.PerRow, useAVX512; {
+	case p.Grid != nil && wide:
+		intUnpackGridAVX512(to, from, groups, chunks, &p.Grid[0])
+	case p.Grid != nil:
+		intUnpackGridAVX2(to, from, groups, chunks, &p.Grid[0])
 	case p.Bits == 5 && p.Min && wide:
 		intUnpack5GroupMinAVX512(to, from, groups, chunks, zeros)
 	case p.Bits == 5 && p.Min:

@@ -13,19 +13,23 @@ package kernel
 // bytes without sign.
 //
 // A weight is scale*(code-zero): zero is half the number of codes, or the row's or group's own when Zero is set; or
-// scale*code+min with Min.
+// scale*code+min with Min; with Grid it is scale*(grid[code]-128).
 type IntPanel struct {
-	Bits     int     // 4, 5, 6 or 8
-	Cols     int     // columns, padded to a multiple of Group
-	Group    int     // columns that share one activation scale (and one weight scale unless PerRow); a multiple of 32
-	PerRow   bool    // one f32 scale per row, in the tile's head
-	Zero     bool    // zero points in the head: 4 bits: a byte per row (PerRow) or per row and group; 8 bits: PerRow, negated, f32
-	Min      bool    // f16 minima (f32 with 8 bits, unless Factored)
-	Factored bool    // scales have two levels; groups of 32, Cols a multiple of 256
-	Half     bool    // Factored: one factor for 16 columns
-	PerToken bool    // one activation scale per token, sums all in int32; PerRow, 8 bits, no zero points
-	Out      float32 // a last factor on every output of a group-scaled panel (a power of two)
+	Bits     int      // 4, 5, 6 or 8
+	Cols     int      // columns, padded to a multiple of Group
+	Group    int      // columns that share one activation scale (and one weight scale unless PerRow); a multiple of 32
+	PerRow   bool     // one f32 scale per row, in the tile's head
+	Zero     bool     // zero points in the head: 4 bits: a byte per row (PerRow) or per row and group; 8 bits: PerRow, negated, f32
+	Min      bool     // f16 minima (f32 with 8 bits, unless Factored)
+	Factored bool     // scales have two levels; groups of 32, Cols a multiple of 256
+	Half     bool     // Factored: one factor for 16 columns
+	Grid     *IntGrid // 4 bits: codes are indexes of this
+	PerToken bool     // one activation scale per token, sums all in int32; PerRow, 8 bits, no zero points
+	Out      float32  // a last factor on every output of a group-scaled panel (a power of two)
 }
+
+// IntGrid are the values, plus 128, that the codes of a panel with uneven steps stand for.
+type IntGrid [16]uint8
 
 // IntBlock is the number of columns of one scale of a factored panel.
 const IntBlock = 256
@@ -133,6 +137,8 @@ func (p *IntPanel) zero() int {
 	switch {
 	case p.Min || p.Bits == 8 && p.Zero:
 		return 0
+	case p.Grid != nil:
+		return 128
 	case p.Zero:
 		return 16
 	}

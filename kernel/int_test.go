@@ -36,6 +36,10 @@ func intPanels() []IntPanel {
 			p.Bits, p.Factored, p.Half, p.Min = kind.bits, kind.factored, kind.half, kind.min
 			out = append(out, p)
 		}
+		p = IntPanel{Bits: 4, Cols: IntBlock * blocks, Group: 32, Grid: &IntGrid{0, 11, 33, 47, 60, 77, 100, 127, 128, 129, 141, 160, 180, 199, 230, 255}, Out: 0.5}
+		out = append(out, p)
+		p.Factored = true
+		out = append(out, p)
 	}
 	for _, cols := range []int{32, 96, 640} {
 		out = append(out, IntPanel{Bits: 8, Cols: cols, Group: cols, PerRow: true, PerToken: true})
@@ -44,7 +48,7 @@ func intPanels() []IntPanel {
 }
 
 func panelName(p IntPanel) string {
-	return fmt.Sprintf("%dbits/row=%v,zero=%v,min=%v,factored=%v,half=%v,token=%v/%dx%d", p.Bits, p.PerRow, p.Zero, p.Min, p.Factored, p.Half, p.PerToken, p.Cols, p.Group)
+	return fmt.Sprintf("%dbits/row=%v,zero=%v,min=%v,factored=%v,half=%v,grid=%v,token=%v/%dx%d", p.Bits, p.PerRow, p.Zero, p.Min, p.Factored, p.Half, p.Grid != nil, p.PerToken, p.Cols, p.Group)
 }
 
 // randomTile fills a tile: any codes, sane scales.

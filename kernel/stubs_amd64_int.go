@@ -84,6 +84,16 @@ func int8HalfAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *
 //go:noescape
 func int8HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
 
+// int4GridAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int4GridAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
+// int4FactorGridAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
+//
+//go:noescape
+func int4FactorGridAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32)
+
 // int4FactorMinAVX512 multiplies m tokens with one tile: see intMulGo. chunks is the number of 32-column parts of a group, start the offset of the accumulator start in the meta words, sums memory for 384 values.
 //
 //go:noescape
@@ -144,6 +154,16 @@ func intUnpack5GroupAVX2(dst *byte, src *byte, groups int, chunks int, zeros *by
 //go:noescape
 func intUnpack5GroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
 
+// intUnpackGridAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGridAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackFactorGridAVX2 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackFactorGridAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
 // intUnpackFactorMinAVX2 is intUnpackGo: groups records of chunks times 32 columns.
 //
 //go:noescape
@@ -203,6 +223,16 @@ func intUnpack5GroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *
 //
 //go:noescape
 func intUnpack5GroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackGridAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackGridAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
+
+// intUnpackFactorGridAVX512 is intUnpackGo: groups records of chunks times 32 columns.
+//
+//go:noescape
+func intUnpackFactorGridAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte)
 
 // intUnpackFactorMinAVX512 is intUnpackGo: groups records of chunks times 32 columns.
 //

@@ -68,6 +68,14 @@ func int8HalfMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, 
 	panic(noAssembly)
 }
 
+func int4GridAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
+func int4FactorGridAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
+	panic(noAssembly)
+}
+
 func int4FactorMinAVX512(m int, x *byte, xs int, w *byte, groups int, chunks int, y *float32, ldy int, start int, last *float32, zeros *byte, sums *float32) {
 	panic(noAssembly)
 }
@@ -112,6 +120,12 @@ func intUnpack5GroupMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros 
 	panic(noAssembly)
 }
 
+func intUnpackGridAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) { panic(noAssembly) }
+
+func intUnpackFactorGridAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
 func intUnpackFactorMinAVX2(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
 	panic(noAssembly)
 }
@@ -151,6 +165,14 @@ func intUnpack5GroupAVX512(dst *byte, src *byte, groups int, chunks int, zeros *
 }
 
 func intUnpack5GroupMinAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackGridAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
+	panic(noAssembly)
+}
+
+func intUnpackFactorGridAVX512(dst *byte, src *byte, groups int, chunks int, zeros *byte) {
 	panic(noAssembly)
 }
 

@@ -1,14 +1,20 @@
 package quant
 
+import "hone/kernel"
+
 // A grid is the 16 values of a format of uneven steps, with the nearest index of every code (value plus 128).
 type grid struct {
 	values  [16]int8
+	codes   kernel.IntGrid
 	nearest [256]uint8
 	snapped [256]int // the code of the nearest index
 }
 
 func newGrid(values [16]int8) *grid {
 	g := &grid{values: values}
+	for i, v := range values {
+		g.codes[i] = uint8(v) ^ 0x80
+	}
 	for code := range g.nearest {
 		far := 1 << 10
 		for i, v := range values {
@@ -24,7 +30,7 @@ func newGrid(values [16]int8) *grid {
 // through replaces indexes by their codes.
 func (g *grid) through(codes []uint8) {
 	for i, c := range codes {
-		codes[i] = uint8(g.values[c&15]) ^ 0x80
+		codes[i] = g.codes[c&15]
 	}
 }
 

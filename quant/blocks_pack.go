@@ -12,7 +12,11 @@ func (f *blockFormat) kind() (k panelKind, ok bool) {
 	if f.wide && f.weights != 32 {
 		return k, false
 	}
-	return panelKind{bits: max(4, f.bits), group: 32, min: f.min, factored: f.factored, half: f.group == 16, out: 1}, true
+	k = panelKind{bits: max(4, f.bits), group: 32, min: f.min, factored: f.factored, half: f.group == 16, out: 1}
+	if f.grid != nil {
+		k.bits, k.grid = 4, &f.grid.codes
+	}
+	return k, true
 }
 
 func (b *blocks) panel() (k panelKind, ok bool) {
@@ -53,7 +57,7 @@ func (b *blocks) commonPower() (out float32, ok bool) {
 // panelRow writes row i. Codes are moved so that the code of 0 is the one that panels of so many bits have.
 func (b *blocks) panelRow(dst *panelRow, i int) {
 	move := uint32(1<<(dst.bits-1)-b.zero) * 0x01010101
-	if b.min {
+	if b.min || b.grid != nil {
 		move = 0
 	}
 	if b.plain > 0 {
@@ -63,6 +67,9 @@ func (b *blocks) panelRow(dst *panelRow, i int) {
 	var k block
 	for n := range b.cols / b.weights {
 		b.load(&k, i, n)
+		if b.grid != nil {
+			b.grid.back(k.codes[:b.weights])
+		}
 		b.panelScales(dst, &k, n)
 		for g := range b.weights / 32 {
 			at := n*b.weights/32 + g
@@ -74,7 +81,7 @@ func (b *blocks) panelRow(dst *panelRow, i int) {
 // plainRow is panelRow where the codes can be copied.
 func (b *blocks) plainRow(dst *panelRow, i int) {
 	flip := uint32(0)
-	if b.bits == 8 {
+	if dst.bits == 8 {
 		flip = 0x80808080
 	}
 	words := dst.words

@@ -38,7 +38,7 @@ func randomBlocks(t testing.TB, f *blockFormat, rows, cols int) Matrix {
 
 // TestOwnBits: the types that real files are made of are served with at most 1.1 times the file's bytes.
 func TestOwnBits(t *testing.T) {
-	for _, name := range []string{"q4_0", "q4_1", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0"} {
+	for _, name := range []string{"q4_0", "q4_1", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0", "iq4_nl", "iq4_xs", "mxfp4"} {
 		f, _ := Lookup(name)
 		m := randomBlocks(t, f.(*blockFormat), 64, 512)
 		w, err := Pack(m, nil)

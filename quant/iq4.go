@@ -4,7 +4,7 @@ import "encoding/binary"
 
 func init() {
 	register(&blockFormat{name: "iq4_nl", describe: "4 bits on an uneven grid, groups of 32, f16 scale",
-		weights: 32, bytes: 18, bits: 8, group: 32, zero: 128, grid: unevenGrid, halves: []int{0}, read: readIQ4NL, write: writeIQ4NL})
+		weights: 32, bytes: 18, bits: 8, group: 32, zero: 128, grid: unevenGrid, plain: 2, halves: []int{0}, read: readIQ4NL, write: writeIQ4NL})
 	register(&blockFormat{name: "iq4_xs", describe: "4 bits on an uneven grid, groups of 32, 6-bit scale a group, f16 scale of 256 weights",
 		weights: 256, bytes: 136, bits: 8, group: 32, zero: 128, factored: true, grid: unevenGrid, halves: []int{0}, read: readIQ4XS})
 }

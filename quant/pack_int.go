@@ -13,6 +13,7 @@ type panelKind struct {
 	min         bool // minima beside the scales
 	factored    bool // scales and minima have two levels
 	half        bool // factors are those of 16 columns
+	grid        *kernel.IntGrid
 	zero        bool // integer zero points
 	token       bool // activations with one scale per token
 	wide        bool // activations in 16 bits
@@ -69,7 +70,7 @@ func packInt(src panelSource, k panelKind, rows, cols int, pool *kernel.Pool) ti
 
 // layout is the panel of a matrix with so many columns.
 func (k panelKind) layout(cols int) kernel.IntPanel {
-	p := kernel.IntPanel{Bits: k.bits, Group: k.group, PerRow: k.group == 0, Min: k.min, Factored: k.factored, Half: k.half,
+	p := kernel.IntPanel{Bits: k.bits, Group: k.group, PerRow: k.group == 0, Min: k.min, Factored: k.factored, Half: k.half, Grid: k.grid,
 		Zero: k.zero, PerToken: k.token, Out: k.out}
 	switch {
 	case k.token:

@@ -15,6 +15,7 @@ type intKind struct {
 	min    bool // minima after the scales: f16 (4 bits) or f32 (8 bits)
 	factor bool // scales and minima are integers, times f16 of 256 columns
 	half   bool // with factors for each 16 columns
+	grid   bool // 4 bits: the codes are indexes of the 16 bytes that zeros points at
 	points bool // 4 bits: zero points as bytes; 8 bits: negated f32 zero points after the row scales
 	token  bool // one activation scale a token: plain int32 starts, no magic
 }
@@ -36,6 +37,8 @@ var intKinds = []intKind{
 	{name: "int8FactorMin", bits: 8, scale: true, factor: true, min: true},
 	{name: "int8Half", bits: 8, scale: true, factor: true, half: true},
 	{name: "int8HalfMin", bits: 8, scale: true, factor: true, half: true, min: true},
+	{name: "int4Grid", bits: 4, scale: true, grid: true},
+	{name: "int4FactorGrid", bits: 4, scale: true, factor: true, grid: true},
 	{name: "int4FactorMin", bits: 4, scale: true, factor: true, min: true},
 	{name: "int4Half", bits: 4, scale: true, factor: true, half: true},
 	{name: "int4HalfMin", bits: 4, scale: true, factor: true, half: true, min: true},
@@ -174,6 +177,9 @@ func (g *intGen) constants() {
 	}
 	if g.planes() > 0 {
 		g.broadcast(planeMask[g.bits], intPlaneReg)
+	}
+	if g.grid {
+		g.loadGrid()
 	}
 }
 
@@ -604,9 +610,9 @@ func (g *intGen) unpackScales(dst, src reg.Register) {
 	if g.factor {
 		n = g.scaleBytes()
 	}
-	for p := range n / g.bytes {
-		g.move(at(src, g.bytes*p), g.v[0])
-		g.move(g.v[0], at(dst, g.bytes*p))
+	for at32 := 0; at32 < n; at32 += 32 {
+		g.VMOVDQU(at(src, at32), avx2.v[0])
+		g.VMOVDQU(avx2.v[0], at(dst, at32))
 	}
 	if g.min && !g.factor {
 		for p := range g.vecs() {
@@ -626,6 +632,10 @@ func (g *intGen) split(m operand.Mem, lo, hi, adjust reg.Register) {
 	g.and(hi, g.v[intMaskReg], lo)
 	g.VPSRLW(operand.Imm(4), hi, hi)
 	g.and(hi, g.v[intMaskReg], hi)
+	if g.grid {
+		g.VPSHUFB(lo, g.v[intGridReg], lo)
+		g.VPSHUFB(hi, g.v[intGridReg], hi)
+	}
 	if adjust != nil {
 		g.VPADDB(lo, adjust, lo)
 		g.VPADDB(hi, adjust, hi)

@@ -12,6 +12,18 @@ const (
 	intPlaneTmp = 11
 )
 
+// intGridReg holds the grid in each 16 bytes.
+const intGridReg = 8
+
+func (g *intGen) loadGrid() {
+	p := g.load("zeros")
+	if g.wide() {
+		g.VBROADCASTI32X4(at(p, 0), g.v[intGridReg])
+	} else {
+		g.VBROADCASTI128(at(p, 0), g.v[intGridReg])
+	}
+}
+
 var planeMask = map[int]uint32{5: 0x10101010, 6: 0x30303030}
 
 // loadPlanes loads the plane of a half (the only one of 5 bits) that stands disp bytes before the codes' place.
