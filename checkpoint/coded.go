@@ -106,9 +106,10 @@ type codedWeight struct {
 	groups     int  // scales a row
 	oneScale   bool // one scale a row by name, not by a group as wide as the row: products then round inputs otherwise
 	symmetric  bool
-	tokens     bool  // activations are int8 with one scale a token
-	wide       bool  // activations take 16 bits
-	order      []int // group of each column; nil when groups are runs of cols/groups columns
+	tokens     bool    // activations are int8 with one scale a token
+	wide       bool    // activations take 16 bits
+	order      []int   // group of each column; nil when groups are runs of cols/groups columns
+	runs       []int32 // with order: the columns group by group, where all groups have as many; nil otherwise
 	parts      codeParts
 	bytes      int64
 	refused    error        // why it cannot be served although it is whole
@@ -135,7 +136,7 @@ func (w *codedWeight) format() string {
 	switch {
 	case w.tokens && w.oneScale && symmetric && bits == 8:
 		return "w8a8"
-	case w.order != nil:
+	case w.order != nil && w.runs == nil:
 		return "f32"
 	case !w.oneScale:
 		for _, g := range []int{128, 64, 32} {
@@ -200,14 +201,14 @@ func (w *codedWeight) decode() (quant.Matrix, error) {
 	}
 	format := exact.format()
 	if format == "f32" {
-		w.file.note("have groups that no integer format holds (act-order, or a size that is no multiple of 32): served as f32, exactly, in more memory", w.name)
+		w.file.note("have groups that no integer format holds (their size is no multiple of 32, or not all have it): served as f32, exactly, in more memory", w.name)
 		return w.dense(scales, zeros), nil
 	}
 	if !w.oneScale && slices.ContainsFunc(scales, wideScale) {
 		w.file.note("have group scales of more bits than f16: integer products round these by at most 0.05 %", w.name)
 	}
-	read := w.parts.reader()
-	return quant.NewInt(format, w.rows, w.cols, func(codes []uint8, scale []float32, zero []uint8, i int) error {
+	read := w.runReader()
+	m, err := quant.NewInt(format, w.rows, w.cols, func(codes []uint8, scale []float32, zero []uint8, i int) error {
 		read(codes, i)
 		for g := range scale {
 			k := i*w.groups + g*w.groups/len(scale)
@@ -218,6 +219,25 @@ func (w *codedWeight) decode() (quant.Matrix, error) {
 		}
 		return nil
 	})
+	if err != nil || w.runs == nil {
+		return m, err
+	}
+	return quant.OrderColumns(m, w.runs)
+}
+
+// runReader reads the codes of a row group by group.
+func (w *codedWeight) runReader() func(dst []uint8, row int) {
+	read := w.parts.reader()
+	if w.runs == nil {
+		return read
+	}
+	codes := make([]uint8, w.cols)
+	return func(dst []uint8, row int) {
+		read(codes, row)
+		for k, j := range w.runs {
+			dst[k] = codes[j]
+		}
+	}
 }
 
 // dense is the weight in f32.
@@ -290,8 +310,29 @@ func (w *codedWeight) setOrder(index *slab, name string) error {
 			return fmt.Errorf("%s puts column %d into group %d of %d", name, j, g, w.groups)
 		}
 	}
-	w.order = order
+	w.order, w.runs = order, groupRuns(order, w.groups)
 	return nil
+}
+
+// groupRuns lists the columns group by group, nil unless all groups have as many columns.
+func groupRuns(order []int, groups int) []int32 {
+	width := len(order) / groups
+	next := make([]int, groups)
+	for g := range next {
+		next[g] = g * width
+	}
+	runs := make([]int32, len(order))
+	for j, g := range order {
+		if next[g] == (g+1)*width {
+			return nil
+		}
+		runs[next[g]] = int32(j)
+		next[g]++
+	}
+	if len(order)%groups != 0 {
+		return nil
+	}
+	return runs
 }
 
 // packedWords is the number of int32 words that hold n codes; a code may lie across two words.

@@ -87,13 +87,15 @@ func TestCodedNotes(t *testing.T) {
 	static := quantConfigOf(`{"num_bits":4,"type":"int","strategy":"group","group_size":32}`,
 		`,"input_activations":{"num_bits":8,"type":"int","strategy":"tensor","symmetric":true,"dynamic":false}`)
 	act := edit(columnTensors(false), ".g_idx", func(x rawTensor) rawTensor { x.data[0] = 1; return x })
+	even := edit(columnTensors(false), ".g_idx", func(x rawTensor) rawTensor { x.data[0], x.data[4*63] = 1, 0; return x })
 	odd := edit(columnTensors(false), ".qzeros", func(x rawTensor) rawTensor { x.data[0] = 0x76; return x })
 	for name, c := range map[string]struct {
 		config  string
 		tensors []rawTensor
 		want    string
 	}{
-		"act-order":  {methodConfig(gptqFields), act, "served as f32"},
+		"uneven":     {methodConfig(gptqFields), act, "served as f32"},
+		"act-order":  {methodConfig(gptqFields), even, ""},
 		"asymmetric": {methodConfig(gptqFields), odd, "said to be symmetric"},
 		"static":     {static, packGoldens[0].tensors(t, true), "ask for int8 inputs"},
 		"plain":      {methodConfig(gptqFields), columnTensors(false), ""},

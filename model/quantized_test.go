@@ -10,7 +10,7 @@ import (
 var quantizedFormats = map[string][2]string{
 	"gptq-4-g32":          {"int4-g32", "int4-g32"},
 	"gptq-4-g32-asym-v2":  {"int4-g32-asym", "int4-g32-asym"},
-	"gptq-4-g32-act":      {"f32", "f32"},
+	"gptq-4-g32-act":      {"int4-g32", "int4-g32"},
 	"gptq-4-g64-asym-old": {"int4-g64-asym", "f32"}, // 96 columns are a group and a half
 	"gptq-4-g16":          {"f32", "f32"},
 	"gptq-8-row-asym":     {"int8-row-asym", "int8-row-asym"},
@@ -20,7 +20,7 @@ var quantizedFormats = map[string][2]string{
 	"awq-row-old":         {"int4-row-asym", "int4-row-asym"},
 	"ct-4-g32":            {"int4-g32", "int4-g32"},
 	"ct-4-g32-asym-f32":   {"int4-g32-asym", "int4-g32-asym"},
-	"ct-4-g32-act":        {"f32", "f32"},
+	"ct-4-g32-act":        {"int4-g32", "int4-g32"},
 	"ct-6-channel":        {"int8-row-asym", "int8-row-asym"},
 	"ct-w8a8":             {"w8a8", "w8a8"},
 	"ct-w8a8-static":      {"int8-row", "int8-row"},

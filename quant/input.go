@@ -76,6 +76,10 @@ type Input struct {
 	rowsOf []int32
 	own    []float32
 	gather gatherTask
+
+	// The same activations for weights whose columns stand in an order of their own.
+	orders []*Input
+	turn   orderTask
 }
 
 // NewInput makes an input for up to maxTokens rows of width values. Memory for an encoding is taken at its first use, or by

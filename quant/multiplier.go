@@ -28,6 +28,7 @@ type Multiplier struct {
 // job is a product and its cut into pieces.
 type job struct {
 	w      *tiledPacked
+	in     *Input
 	y      []float32
 	ldy    int
 	chunk  int // tiles of a piece
@@ -54,14 +55,20 @@ func (m *Multiplier) Mul(in *Input, products ...Product) {
 		return
 	}
 	m.in, m.products, m.block = in, m.products[:0], in.tokens
+	slot := 0
 	for _, p := range products {
 		w, ok := p.W.(*tiledPacked)
 		if !ok || w.cols != in.width {
 			panic(fmt.Sprintf("quant: Mul: a %T does not take an input of width %d", p.W, in.width))
 		}
-		in.Prepare(m.pool, w.encoding())
+		from := in
+		if w.order != nil {
+			from = in.reordered(m.pool, slot, w.order, 0, in.tokens)
+			slot++
+		}
+		from.Prepare(m.pool, w.encoding())
 		m.block = min(m.block, blockTokens(w, in))
-		m.products = append(m.products, job{w: w, y: p.Y, ldy: p.LdY})
+		m.products = append(m.products, job{w: w, in: from, y: p.Y, ldy: p.LdY})
 	}
 	m.perBlock = 0
 	for i := range m.products {
@@ -106,5 +113,5 @@ func (m *Multiplier) Do(i, worker int) {
 func (j *job) piece(m *Multiplier, t0, t1, i, worker int) {
 	from := i * j.chunk
 	to := min(from+j.chunk, tileCount(j.w.rows))
-	j.w.mulTiles(j.y, j.ldy, m.in, t0, t1, from, to, &m.scratch[worker])
+	j.w.mulTiles(j.y, j.ldy, j.in, t0, t1, from, to, &m.scratch[worker])
 }

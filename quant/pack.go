@@ -38,6 +38,7 @@ type tiled interface {
 type tiledPacked struct {
 	tiled
 	rows, cols int
+	order      []int32 // nil, or the columns' order: the k-th one multiplies column order[k] of the activations
 }
 
 func (p *tiledPacked) Dims() (int, int)   { return p.rows, p.cols }
@@ -67,6 +68,15 @@ func (s *scratch) fit(p *tiledPacked) {
 func (p *tiledPacked) MulRows(y []float32, ldy int, x *Input, t0, t1, r0, r1 int) {
 	if r0%RowTile != 0 || r1 > p.rows || r1%RowTile != 0 && r1 != p.rows || t0 < 0 || t1 > x.tokens || x.width != p.cols {
 		panic(fmt.Sprintf("quant: MulRows of tokens [%d,%d) of %d x %d, rows [%d,%d) of %d x %d", t0, t1, x.tokens, x.width, r0, r1, p.rows, p.cols))
+	}
+	if p.order != nil {
+		if !x.ready[F32] {
+			panic("quant: MulRows of columns in an order of their own reads f32 activations before Prepare")
+		}
+		own := NewInput(x.maxTokens, x.width) // x may be read by others
+		own.Set(x.x, x.ldx, x.tokens)
+		x = own.reordered(nil, 0, p.order, 0, x.tokens)
+		x.Prepare(nil, p.encoding())
 	}
 	s := scratches.Get().(*scratch)
 	s.fit(p)
@@ -98,11 +108,26 @@ func (p *tiledPacked) mulEdge(y []float32, ldy int, x *Input, t0, t1, tile int, 
 }
 
 func (p *tiledPacked) MulT(dx []float32, lddx int, dy []float32, lddy, tokens int) {
+	if p.order != nil {
+		p.mulTOrdered(dx, lddx, dy, lddy, tokens)
+		return
+	}
 	w := make([]float32, RowTile*p.cols)
 	for r := 0; r < p.rows; r += RowTile {
 		p.decodeTile(w, r/RowTile)
 		n := min(RowTile, p.rows-r)
 		kernel.GemmNN(nil, tokens, p.cols, n, dy[r:], lddy, w, p.cols, dx, lddx, r > 0)
+	}
+}
+
+func (p *tiledPacked) mulTOrdered(dx []float32, lddx int, dy []float32, lddy, tokens int) {
+	plain, own := *p, make([]float32, tokens*p.cols)
+	plain.order = nil
+	plain.MulT(own, p.cols, dy, lddy, tokens)
+	for t := range tokens {
+		for k, j := range p.order {
+			dx[t*lddx+int(j)] = own[t*p.cols+k]
+		}
 	}
 }
 
@@ -113,7 +138,8 @@ func Pack(m Matrix, pool *kernel.Pool) (Packed, error) {
 	if rows <= 0 || cols <= 0 {
 		return nil, fmt.Errorf("quant: Pack: a %s matrix of %d x %d", m.Format(), rows, cols)
 	}
-	return &tiledPacked{pack(m, rows, cols, pool), rows, cols}, nil
+	m, order := splitOrder(m)
+	return &tiledPacked{pack(m, rows, cols, pool), rows, cols, order}, nil
 }
 
 func pack(m Matrix, rows, cols int, pool *kernel.Pool) tiled {

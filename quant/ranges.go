@@ -39,13 +39,29 @@ func (m *Multiplier) MulRanges(in *Input, products []RangeProduct) {
 		if p.From >= p.To {
 			continue
 		}
-		in.Prepare(m.pool, w.encoding())
-		j := rangeJob{job: job{w: w, y: p.Y, ldy: p.LdY}, from: p.From, to: p.To, block: min(p.To-p.From, blockTokens(w, in))}
+		j := rangeJob{job: job{w: w, in: in, y: p.Y, ldy: p.LdY}, from: p.From, to: p.To, block: min(p.To-p.From, blockTokens(w, in))}
 		end += m.cut(&j.job, j.block) * ((p.To - p.From + j.block - 1) / j.block)
 		j.end = end
+		if w.order != nil {
+			j.in = in.reordered(m.pool, t.slot(p.From, p.To), w.order, p.From, p.To)
+		}
 		t.jobs = append(t.jobs, j)
 	}
+	for i := range t.jobs { // once all inputs stand in order
+		t.jobs[i].in.Prepare(m.pool, t.jobs[i].w.encoding())
+	}
 	m.pool.Run(end, t)
+}
+
+// slot is the number of weights so far that order some of the same tokens.
+func (t *rangeTask) slot(from, to int) int {
+	n := 0
+	for i := range t.jobs {
+		if j := &t.jobs[i]; j.w.order != nil && j.from < to && from < j.to {
+			n++
+		}
+	}
+	return n
 }
 
 // Do computes piece i of all.

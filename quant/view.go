@@ -13,6 +13,9 @@ func SelectRows(m Matrix, index []int) Matrix {
 			panic(fmt.Sprintf("quant: SelectRows: row %d of a matrix with %d rows", i, rows))
 		}
 	}
+	if stored, order := splitOrder(m); order != nil {
+		return ordered{SelectRows(stored, index), order}
+	}
 	if stored, inner := unview(m); inner != nil {
 		index = slices.Clone(index)
 		for i, at := range index {
