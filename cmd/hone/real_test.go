@@ -315,3 +315,47 @@ func TestInspectDamaged(t *testing.T) {
 	}
 	must(t, "inspect", testdata.Data(t, "tokenizers/llama.cpp-vocab/ggml-vocab-deepseek-llm.gguf"))
 }
+
+// TestEvalTasks answers benchmarks, one of each kind, beside a parent that is the same model in another format.
+func TestEvalTasks(t *testing.T) {
+	model := testdata.Models(t, smolLM2)
+	type share struct{ Value, SE float64 }
+	var got struct {
+		Tasks []struct {
+			Task     string
+			Items    int
+			Accuracy share
+			PPL      *float64
+			Norm     *share `json:"accuracy_norm"`
+			Parent   struct {
+				Accuracy, Difference share
+				Lost, Won, Flips     int
+				Same                 float64
+				P                    float64 `json:"mcnemar_p"`
+			}
+		}
+		Parent string
+	}
+	decode(t, &got, "eval", model, "--weights", "f32", "--parent", model, "--task", "sst2,lambada", "--limit", "12", "--json",
+		"--data", testdata.Data(t, "eval/glue/SST-2/dev.tsv")+","+testdata.Data(t, "eval/lambada/lambada_test.jsonl"))
+	if len(got.Tasks) != 2 || got.Parent != model {
+		t.Fatalf("%+v", got)
+	}
+	for i, task := range got.Tasks {
+		p := task.Parent
+		flips := math.Abs(p.Difference.Value - float64(p.Won-p.Lost)/12)
+		if task.Items != 12 || task.Accuracy.Value <= 0 || task.Accuracy.SE <= 0 || flips > 1e-9 || p.Flips != p.Won+p.Lost || p.Same < 0.7 || p.P < 0.1 {
+			t.Errorf("%+v", task)
+		}
+		if (task.PPL == nil) != (i == 0) || (task.Norm == nil) != (i == 1) {
+			t.Errorf("%s: PPL %v, by length %v", task.Task, task.PPL, task.Norm)
+		}
+	}
+	if testing.Short() {
+		return
+	}
+	table := must(t, "eval", model, "--task", "gsm8k", "--data", testdata.Data(t, "eval/gsm8k/test.jsonl"), "--limit", "2", "--shots", "2")
+	if !strings.Contains(table, "gsm8k") || !strings.Contains(table, "±") {
+		t.Error(table)
+	}
+}
