@@ -25,16 +25,20 @@ func (e Encoding) narrow() Encoding {
 
 func (e Encoding) wide() bool { return e >= Int16Group32 && e <= Int16Group128 }
 
+// wideChunk is how many values are encoded at a time, whole groups: what is left over of them stays in the nearest cache.
+const wideChunk = 1024
+
 // encodeWide writes the codes of row and those of what they leave over.
 func encodeWide(dst []byte, row []float32, group int) {
 	first, rest := dst[:len(dst)/2], dst[len(dst)/2:]
-	var left [128]float32
-	for record := group + kernel.IntMeta; len(row) > 0; first, rest = first[record:], rest[record:] {
-		n := min(group, len(row))
-		kernel.IntQuantize(first[:record], row[:n], group, false)
+	var left [wideChunk]float32
+	for len(row) > 0 {
+		n := min(wideChunk, len(row))
+		bytes := kernel.IntRowBytes((n+group-1)/group*group, group)
+		kernel.IntQuantize(first[:bytes], row[:n], group, false)
 		kernel.IntLeft(left[:n], row[:n], first, group)
-		kernel.IntQuantize(rest[:record], left[:n], group, false)
-		row = row[n:]
+		kernel.IntQuantize(rest[:bytes], left[:n], group, false)
+		row, first, rest = row[n:], first[bytes:], rest[bytes:]
 	}
 }
 
