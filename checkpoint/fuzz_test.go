@@ -1,6 +1,10 @@
 package checkpoint
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 // The fuzzers' seeds are built here, so that no corpus has to be kept.
 
@@ -21,7 +25,33 @@ func FuzzGGUF(f *testing.F) {
 		}
 		f.Add(newGGUF().tensor(kind.name, id, []int{1, kind.block}, row).bytes())
 	}
+	f.Add(newGGUF().pair(splitNo, typeU16, []byte{0, 0}).pair(splitCount, typeU16, []byte{2, 0}).pair(splitTensors, typeI32, []byte{1, 0, 0, 0}).bytes())
 	f.Fuzz(func(t *testing.T, data []byte) { readAll(t, data) })
+}
+
+// FuzzGGUFPart joins a damaged second part to a good first one.
+func FuzzGGUFPart(f *testing.F) {
+	part := newGGUF().pair(splitNo, typeU16, []byte{1, 0}).pair(splitCount, typeU16, []byte{2, 0}).tensor("u", 0, []int{2}, f32Bytes(1, 2))
+	f.Add(part.bytes())
+	f.Add(newGGUF().pair(splitNo, typeU32, []byte{1, 0, 0, 0}).pair(splitCount, typeArray, ggufArray(typeU8, 1, []byte{2})).bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		first := newGGUF().pair(splitNo, typeU16, []byte{0, 0}).pair(splitCount, typeU16, []byte{2, 0}).tensor("t", 0, []int{1}, f32Bytes(7))
+		for no, b := range [][]byte{first.bytes(), data} {
+			if err := os.WriteFile(filepath.Join(dir, partName("m", no, 2)), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file, err := Open(dir)
+		if err != nil {
+			return
+		}
+		defer file.Close()
+		for _, name := range file.Names() {
+			file.Matrix(name)
+			file.Vector(name)
+		}
+	})
 }
 
 func FuzzIndex(f *testing.F) {
@@ -53,6 +83,7 @@ func FuzzPacked(f *testing.F) {
 	f.Add([]byte(quantConfigOf(`{"num_bits":8,"type":"int"}`, `,"format":null`)), good())
 	f.Add([]byte(methodConfig(gptqFields)), buildSafetensors(columnTensors(false)...))
 	f.Add([]byte(methodConfig(awqFields)), buildSafetensors(columnTensors(true)...))
+	f.Add([]byte(methodConfig(gptqDynamic)), buildSafetensors(wideColumns()...))
 	f.Fuzz(readPacked)
 }
 

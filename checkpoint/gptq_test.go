@@ -156,6 +156,30 @@ func TestColumnHostile(t *testing.T) {
 	}
 }
 
+const gptqDynamic = gptqFields + `,"dynamic":{"+:m\\.q_proj":{"bits":8,"group_size":64}}`
+
+// wideColumns is the layer of columnTensors at 8 bits with one group.
+func wideColumns() []rawTensor {
+	out := columnTensors(false)
+	out[0].shape, out[0].data = []int{16, 8}, words(128, 0x80818283)
+	out[1].shape, out[1].data = []int{1, 2}, words(2, 0x7f7f7f7f)
+	out[2].shape, out[2].data = []int{1, 8}, f32Bytes(slices.Repeat([]float32{0.5}, 8)...)
+	out[3].data = make([]byte, 4*64)
+	return out
+}
+
+// A layer with settings of its own, which its shapes tell.
+func TestColumnsDynamic(t *testing.T) {
+	f := mustOpen(t, writeModel(t, methodConfig(gptqDynamic), wideColumns()...))
+	m, err := f.Matrix("m.q_proj.weight")
+	if err != nil || m.Format() != "int8-g64" {
+		t.Fatalf("%v %v", m, err)
+	}
+	if v, err := f.Vector("m.q_proj.weight"); err != nil || !slices.Equal(v[:4], []float32{1.5, 1, 0.5, 0}) {
+		t.Errorf("%v %v", v[:4], err)
+	}
+}
+
 // The settings of old directories stand in a file of their own.
 func TestOldSettings(t *testing.T) {
 	for file, awq := range map[string]bool{"quantize_config.json": false, "quant_config.json": true} {

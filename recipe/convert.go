@@ -219,7 +219,11 @@ func (w *converter) writeMatrix(out io.Writer, m quant.Matrix, format string) er
 	for at := 0; at < rows; {
 		n := min(rows-at, max(1, batch/cols))
 		part, first := m, at
-		if _, raw := quant.AppendRow(nil, m, at); !raw || m.Format() != format {
+		_, raw := quant.AppendRow(nil, m, at)
+		if w.c.Keep && !raw && !plain(format) {
+			return fmt.Errorf("%s has no bytes in such a file, so it cannot be kept: name another number format", format)
+		}
+		if !raw || m.Format() != format {
 			if part, err = encodeRows(f, m, at, n); err != nil {
 				return err
 			}

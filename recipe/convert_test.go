@@ -178,6 +178,29 @@ func TestConvertKeep(t *testing.T) {
 	}
 }
 
+// TestConvertKeepPublished: gpt-oss as it was published goes to GGUF with the bits of its 4-bit floats, and to any other form.
+func TestConvertKeepPublished(t *testing.T) {
+	source := open(t, filepath.Join(testdata.Root(t), "model", "testdata", "gptoss-mxfp4"))
+	want := outputs(t, source)
+	for name, keep := range map[string]bool{"kept.gguf": true, "m.gguf": false, "hf": false} {
+		m, _ := convertTo(t, source, name, Conversion{Keep: keep})
+		format := map[bool]string{true: "mxfp4", false: "f32"}[keep]
+		if got := m.Stored("model.layers.0.mlp.experts.1.up_proj.weight").Format; got != format {
+			t.Errorf("%s: experts are %s, want %s", name, got, format)
+		}
+		sameWeights(t, m, source)
+		if d := farthest(outputs(t, m), want); d > 1e-5*float64(kernel.AbsMax(want)) {
+			t.Errorf("%s: an output is off by %v", name, d)
+		}
+	}
+	ints := open(t, filepath.Join(testdata.Root(t), "model", "testdata", "quantized", "gptq-4-g32"))
+	for _, name := range []string{"x.gguf", "x"} {
+		if _, err := Convert(t.Context(), ints, filepath.Join(t.TempDir(), name), Conversion{Keep: true}); err == nil || !strings.Contains(err.Error(), "int4-g32") {
+			t.Errorf("int4-g32 kept as %s: %v", name, err)
+		}
+	}
+}
+
 func jsonText(t *testing.T, v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
