@@ -85,6 +85,7 @@ func examine(threads int) *diagnosis {
 		Implementations: kernel.Implementations(), Active: kernel.Active(), NoAssembly: withoutAssembly(kernel.Implementations()), BF16Dot: kernel.BF16Dot(),
 		Swapped: machine.Swapped(), HugePages: machine.HugePages(), Watch: machine.WatchCores(watch), Store: examineStore(),
 	}
+	d.Cores = max(d.Cores, len(d.Watch.Busy)) // the process may be kept to fewer
 	d.Load, _ = machine.Load()
 	if m, ok := machine.ReadMemory(); ok {
 		d.Memory = &m

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"hone/store"
 	"hone/store/hub"
@@ -24,9 +25,20 @@ func locate(name string) (string, error) {
 	}
 	entry, err := inStore(name)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", fmt.Errorf("no model %q: there is no such file or directory, and it is %w", name, store.ErrNotFound)
+		return "", fmt.Errorf("no model %q%s: there is no such file or directory, and it is %w; `hone list` shows what is, `hone pull %sOWNER/REPO` fetches one",
+			name, nearName(name), store.ErrNotFound, hub.Scheme)
 	}
 	return entry.Path, err
+}
+
+// nearName suggests a model of the store that is nearly called that.
+func nearName(name string) string {
+	var names []string
+	for _, line := range storeNames() {
+		near, _, _ := strings.Cut(line, "\t")
+		names = append(names, near)
+	}
+	return didYouMean(name, names)
 }
 
 // locatePulled finds a model of a hub that was pulled before: verbs that only look at a model fetch nothing.

@@ -21,6 +21,7 @@ const (
 	maxFiles        = 100_000
 	maxHops         = 10
 	maxTries        = 6 // in a row that bring nothing
+	maxDials        = 3 // of the first request in a row that reach nobody
 	shortWait       = 500 * time.Millisecond
 	longWait        = 30 * time.Second
 	mostWait        = 10 * time.Minute // that a hub may ask for
@@ -125,8 +126,14 @@ func (c *Client) List(ctx context.Context, s Source) (*Listing, error) {
 	u := c.at("api/models/"+s.Repo+"/revision", s.Revision)
 	u.RawQuery = "blobs=true"
 	var data []byte
+	dials := 0
 	err := c.insist(ctx, s.String(), func() (bool, error) {
 		r, err := c.get(ctx, u, 0)
+		if unreachable(err) {
+			if dials++; dials == maxDials {
+				err = fatal{err}
+			}
+		}
 		if err != nil {
 			return false, err
 		}

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -28,6 +29,12 @@ func (e *statusError) Error() string {
 	return text
 }
 
+// unreachable tells an error of making a connection.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
 // passes tells whether the same request may succeed later.
 func (e *statusError) passes() bool {
 	return e.status >= 500 && e.status != http.StatusNotImplemented || e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout
@@ -51,6 +58,9 @@ func (c *Client) explain(s Source, file string, err error) error {
 		what = Scheme + s.Repo + ":" + file
 	}
 	var status *statusError
+	if unreachable(err) {
+		return fmt.Errorf("%s: %w: is this machine online, and HF_ENDPOINT (%s) right?", what, err, c.Endpoint())
+	}
 	if !errors.As(err, &status) {
 		return fmt.Errorf("%s: %w", what, err)
 	}

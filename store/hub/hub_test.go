@@ -283,6 +283,16 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// A hub that is not there is given up soon, with what to look at.
+func TestUnreachable(t *testing.T) {
+	h := start(t, &hubtest.Hub{})
+	c, notes := client(t, h, "")
+	h.Close()
+	if _, err := c.List(t.Context(), source); err == nil || !strings.Contains(err.Error(), "is this machine online, and HF_ENDPOINT ("+h.URL+") right?") || len(*notes) != maxDials-1 {
+		t.Errorf("%v, notes %v", err, *notes)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	h := start(t, &hubtest.Hub{Fault: func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(503); return true }})
 	c, _ := client(t, h, "")
