@@ -11,6 +11,8 @@ func (p *IntPanel) direct(m int) bool {
 	switch {
 	case p.Bits == 8:
 		return true
+	case p.Bits > 4 || p.Factored:
+		return m <= 16
 	case p.Min:
 		return m <= 8
 	case p.Group == 32:

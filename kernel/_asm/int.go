@@ -95,6 +95,9 @@ func (k intKind) sizes() []int {
 	if k.bits < 8 {
 		return []int{8, 4, 2, 1}
 	}
+	if k.factor { // a group is a single part: sums in memory do not pay
+		return []int{6, 4, 2, 1}
+	}
 	return []int{12, 6, 4, 2, 1}
 }
 
@@ -140,7 +143,7 @@ func intFunc(c *asm, k intKind) {
 	g.constants()
 	for _, n := range k.sizes() {
 		loop, less := c.label("tokens"), c.label("less")
-		if n == 12 && k.spilled(n) && !k.factor {
+		if n == 12 && k.spilled(n) {
 			// Sums in memory do not pay where a group is a single part.
 			c.CMPQ(c.arg("chunks"), operand.Imm(1))
 			c.JE(less)
