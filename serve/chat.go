@@ -123,7 +123,7 @@ func (s *Server) chatPrompt(messages []Message) ([]int32, error) {
 	if err != nil {
 		return nil, invalid("messages", "invalid_value", "the model's chat template refuses these messages: %s", quote(err.Error()))
 	}
-	return s.encode("messages", text, tokenizer.EncodeOptions{ParseSpecial: true})
+	return s.encode("messages", text, tokenizer.EncodeOptions{ParseSpecial: true, Marked: true})
 }
 
 func messages(v value, l *Limits) ([]Message, error) {

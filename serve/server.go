@@ -57,8 +57,8 @@ type Tokenizer interface {
 // Message is one turn of a chat.
 type Message = tokenizer.Message
 
-// ChatTemplate writes a chat as the text that its model was trained on, up to the beginning of the next answer. An error
-// is the request's fault: it is shown to the client.
+// ChatTemplate writes a chat as the text that its model was trained on, up to the beginning of the next answer, with marks as
+// tokenizer.ChatTemplate.Prompt sets them. An error is the request's fault: it is shown to the client.
 type ChatTemplate func(messages []Message) (string, error)
 
 // Text is what an encoder reads: ids, and their types where two texts were put together (nil: all 0).

@@ -23,13 +23,14 @@ const maxAddedToken = 4096
 
 // addedSet finds tokens in a text: the leftmost, and the longest of those that begin there.
 type addedSet struct {
-	ids    map[string]int32
-	tokens []addedToken
-	first  [256]bool
-	next   map[uint64]uint32 // node<<8 | byte → node; the root is 0
-	ends   map[uint32]int    // node → index of the token that ends there
-	only   byte              // the only first byte, if there is one
-	single bool
+	ids     map[string]int32
+	tokens  []addedToken
+	first   [256]bool
+	next    map[uint64]uint32 // node<<8 | byte → node; the root is 0
+	ends    map[uint32]int    // node → index of the token that ends there
+	only    byte              // the only first byte, if there is one
+	single  bool
+	special bool // there are special tokens among them
 }
 
 func newAddedSet(tokens []addedToken, spelling func(string) string) (*addedSet, error) {
@@ -37,6 +38,7 @@ func newAddedSet(tokens []addedToken, spelling func(string) string) (*addedSet, 
 	nodes := uint32(1)
 	for i, t := range tokens {
 		s.ids[t.Content] = t.ID
+		s.special = s.special || t.Special
 		text := spelling(t.Content)
 		if len(text) > maxAddedToken {
 			return nil, fmt.Errorf("tokenizer: added token %d has %d bytes, at most %d are allowed", t.ID, len(text), maxAddedToken)
@@ -100,8 +102,9 @@ func (s *addedSet) longest(text string, i int) (index, end int) {
 	return index, end
 }
 
-// cut calls yield for each part of text in order: a token (id ≥ 0) or the text between two (id -1).
-func (s *addedSet) cut(text string, parseSpecial bool, yield func(id int32, piece string)) {
+// cut calls yield for each part of text in order: a token (id ≥ 0) or the text between two (id -1). No special token begins
+// at the places in plain.
+func (s *addedSet) cut(text string, parseSpecial bool, plain map[int]bool, yield func(id int32, piece string)) {
 	done := 0
 	if len(s.ends) > 0 {
 		for at := 0; at < len(text); {
@@ -109,8 +112,12 @@ func (s *addedSet) cut(text string, parseSpecial bool, yield func(id int32, piec
 			if index < 0 {
 				break
 			}
-			at = end
 			t := &s.tokens[index]
+			if t.Special && plain[start] {
+				at = start + 1
+				continue
+			}
+			at = end
 			if t.Special && !parseSpecial || t.SingleWord && !standsAlone(text, start, end) {
 				continue
 			}

@@ -1,13 +1,12 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/ardanlabs/jinja"
+	"hone/internal/jinja"
 )
 
 // Message is one turn of a conversation.
@@ -16,158 +15,102 @@ type Message struct {
 	Content string
 }
 
-// ChatTemplate turns conversations into prompts. It is safe for concurrent use.
-//
-// Templates come with model files and are not trusted. The template engine has no limits of its own, so the source is
-// rewritten first (chat_guard.go): loops, macro calls, outputs and assignments report to a budget, operations that can
-// multiply the size of a value are replaced by bounded ones, and what cannot be bounded is refused by name.
+// ChatTemplate turns conversations into prompts. It is safe for concurrent use. Templates come with model files and are
+// not trusted: package jinja bounds them in time and size.
 type ChatTemplate struct {
 	template *jinja.Template
 	bos, eos string
 	now      func() time.Time
+	mark     func(text string) string // nil: the special tokens are not known
 }
 
 // TemplateError is what a template says when it refuses a conversation (raise_exception).
-type TemplateError struct{ Message string }
-
-func (e *TemplateError) Error() string { return e.Message }
+type TemplateError = jinja.RaisedError
 
 // NewChatTemplate compiles a Jinja chat template; bos and eos are the texts of those tokens.
-func NewChatTemplate(source, bos, eos string) (c *ChatTemplate, err error) {
-	defer recoverTemplate(&err)
-	guarded, err := guardTemplate(source)
+func NewChatTemplate(source, bos, eos string) (*ChatTemplate, error) {
+	t, err := jinja.Compile(source)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: chat template: %w", err)
 	}
-	t, err := jinja.Compile(guarded)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer: chat template: %w", err)
-	}
-	return &ChatTemplate{t, bos, eos, time.Now}, nil
+	return &ChatTemplate{template: t, bos: bos, eos: eos, now: time.Now}, nil
 }
 
-// recoverTemplate turns a panic of the template engine into an error: the template is data.
-func recoverTemplate(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("tokenizer: chat template: %v", r)
+// TemplateOf compiles the chat template that came with a tokenizer, with its own BOS and EOS texts. It is nil, without
+// an error, when there is none.
+func TemplateOf(t Tokenizer) (*ChatTemplate, error) {
+	source := t.TemplateSource()
+	if source == "" {
+		return nil, nil
 	}
+	p, ok := t.(*pipeline)
+	if !ok {
+		return NewChatTemplate(source, "", "")
+	}
+	c, err := NewChatTemplate(source, p.source.bos, p.source.eos)
+	if err == nil {
+		c.mark = p.mark
+	}
+	return c, err
 }
 
 // Render returns the prompt for messages. extra holds further variables of the template (tools, enable_thinking, …); a
-// json.RawMessage among them keeps the order of its keys. A conversation that the template refuses is a *TemplateError.
-func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool, extra map[string]any) (out string, err error) {
-	defer recoverTemplate(&err)
-	b := newBudget(c.now)
-	list := make([]jinja.Value, len(messages))
-	for i, m := range messages {
-		d := jinja.NewDict()
-		d.AsDict().Set("role", jinja.NewString(m.Role))
-		d.AsDict().Set("content", jinja.NewString(m.Content))
-		list[i] = d
+// json.RawMessage among them keeps the order of its keys. With messages nil, extra may hold them in full, with the fields
+// that Message lacks. A conversation that the template refuses is a *TemplateError.
+func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool, extra map[string]any) (string, error) {
+	return c.render(messages, addGenerationPrompt, extra, nil)
+}
+
+// Prompt is Render for encoding with EncodeOptions.Marked: texts of messages and of extra that spell special tokens are
+// marked, so that they stay ordinary text, while those that the template writes are special tokens. Without such texts
+// it is what Render returns. The template must be that of TemplateOf.
+func (c *ChatTemplate) Prompt(messages []Message, addGenerationPrompt bool, extra map[string]any) (string, error) {
+	if c.mark == nil {
+		return "", errors.New("tokenizer: chat template: it belongs to no tokenizer, whose special tokens are needed")
 	}
-	data := b.functions()
-	set := func(name string, v jinja.Value) error {
-		data[name] = v
-		return b.input(v)
-	}
-	for _, name := range slices.Sorted(mapKeys(extra)) {
-		v, err := toValue(extra[name])
-		if err == nil {
-			err = set(name, v)
-		}
+	return c.render(messages, addGenerationPrompt, extra, c.mark)
+}
+
+func (c *ChatTemplate) render(messages []Message, addGenerationPrompt bool, extra map[string]any, mark func(string) string) (string, error) {
+	vars := jinja.Variables{}
+	for name, v := range extra {
+		value, err := toValue(v)
 		if err != nil {
 			return "", fmt.Errorf("tokenizer: chat template: variable %s: %w", name, err)
 		}
+		vars[name] = value
 	}
-	data["bos_token"], data["eos_token"] = jinja.NewString(c.bos), jinja.NewString(c.eos)
-	data["add_generation_prompt"] = jinja.NewBool(addGenerationPrompt)
-	if err := set("messages", jinja.NewList(list)); err != nil {
-		return "", fmt.Errorf("tokenizer: chat template: %w", err)
+	if messages != nil || extra["messages"] == nil {
+		list := make([]any, len(messages))
+		for i, m := range messages {
+			list[i] = jinja.NewObject("role", m.Role, "content", m.Content)
+		}
+		vars["messages"] = jinja.NewList(list)
 	}
-	if out, err = c.template.RenderValues(data); err != nil {
+	if mark != nil {
+		for name, v := range vars {
+			vars[name] = jinja.MapTexts(v, mark)
+		}
+	}
+	vars["bos_token"], vars["eos_token"], vars["add_generation_prompt"] = c.bos, c.eos, addGenerationPrompt
+	out, err := c.template.Render(vars, c.now)
+	if err != nil {
 		return "", fmt.Errorf("tokenizer: chat template: %w", err)
 	}
 	return out, nil
 }
 
-func mapKeys(m map[string]any) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
+// toValue converts a variable by way of JSON.
+func toValue(v any) (any, error) {
+	raw, ok := v.(json.RawMessage)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(v); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// toValue converts a variable; Go maps lose their order, so JSON text is the better form for them.
-func toValue(v any) (jinja.Value, error) {
-	switch v := v.(type) {
-	case json.RawMessage:
-		d := json.NewDecoder(bytes.NewReader(v))
-		d.UseNumber()
-		return decodeOrdered(d, 0)
-	case []string:
-		list := make([]jinja.Value, len(v))
-		for i, s := range v {
-			list[i] = jinja.NewString(s)
-		}
-		return jinja.NewList(list), nil
+	if !json.Valid(raw) {
+		return nil, errors.New("it is not JSON")
 	}
-	return jinja.FromGoValue(v), nil
-}
-
-// decodeOrdered reads one JSON value and keeps the order of keys.
-func decodeOrdered(d *json.Decoder, depth int) (jinja.Value, error) {
-	if depth > maxValueDepth {
-		return jinja.None(), fmt.Errorf("JSON is nested more than %d deep", maxValueDepth)
-	}
-	token, err := d.Token()
-	if err != nil {
-		return jinja.None(), err
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		if t == '[' {
-			return decodeList(d, depth)
-		}
-		return decodeDict(d, depth)
-	case json.Number:
-		if n, err := t.Int64(); err == nil {
-			return jinja.NewInt(n), nil
-		}
-		f, err := t.Float64()
-		return jinja.NewFloat(f), err
-	}
-	return jinja.FromGoValue(token), nil
-}
-
-func decodeList(d *json.Decoder, depth int) (jinja.Value, error) {
-	var items []jinja.Value
-	for d.More() {
-		v, err := decodeOrdered(d, depth+1)
-		if err != nil {
-			return v, err
-		}
-		items = append(items, v)
-	}
-	_, err := d.Token()
-	return jinja.NewList(items), err
-}
-
-func decodeDict(d *json.Decoder, depth int) (jinja.Value, error) {
-	out := jinja.NewDict()
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return out, err
-		}
-		v, err := decodeOrdered(d, depth+1)
-		if err != nil {
-			return out, err
-		}
-		out.AsDict().Set(key.(string), v)
-	}
-	_, err := d.Token()
-	return out, err
+	return jinja.FromJSON(raw)
 }

@@ -143,9 +143,9 @@ func (p *pipeline) EncodePair(a, b string, opt EncodeOptions) (ids, types []int3
 	for _, item := range rule.items {
 		switch {
 		case item.id == templateText:
-			ids = p.appendText(ids, validUTF8(a), opt.ParseSpecial)
+			ids = p.appendText(ids, validUTF8(a), opt)
 		case item.id == pairText:
-			ids = p.appendText(ids, validUTF8(b), opt.ParseSpecial)
+			ids = p.appendText(ids, validUTF8(b), opt)
 		case !p.has(item.id):
 			return nil, nil, fmt.Errorf("tokenizer: the post-processor adds id %d to a pair, but the highest id is %d", item.id, len(p.tokens)-1)
 		default:

@@ -42,11 +42,11 @@ func (p *pipeline) Encode(text string, opt EncodeOptions) (ids []int32, err erro
 	text = validUTF8(text)
 	ids = make([]int32, 0, len(text)/3+8)
 	if !opt.AddSpecial {
-		return p.appendText(ids, text, opt.ParseSpecial), nil
+		return p.appendText(ids, text, opt), nil
 	}
 	for _, id := range p.template {
 		if id == templateText {
-			ids = p.appendText(ids, text, opt.ParseSpecial)
+			ids = p.appendText(ids, text, opt)
 		} else {
 			ids = append(ids, id)
 		}
@@ -54,31 +54,45 @@ func (p *pipeline) Encode(text string, opt EncodeOptions) (ids []int32, err erro
 	return ids, nil
 }
 
-func (p *pipeline) appendText(ids []int32, text string, parseSpecial bool) []int32 {
-	atFront := true
-	p.raw.cut(text, parseSpecial, func(id int32, part string) {
-		front, norm := 0, p.norm
-		if atFront {
-			front = p.front(part)
-		} else if p.normRest != nil {
-			norm = p.normRest
-		}
-		atFront = false
+func (p *pipeline) appendText(ids []int32, text string, opt EncodeOptions) []int32 {
+	var plain map[int]bool
+	if opt.Marked {
+		text, plain = unmark(text)
+	}
+	at := 0
+	p.raw.cut(text, opt.ParseSpecial, plain, func(id int32, part string) {
 		if id >= 0 {
 			ids = append(ids, id)
+		} else {
+			p.normalized.eachPlain(part, at, plain, func(part string) {
+				ids = p.appendPart(ids, part, at == 0, opt.ParseSpecial)
+				at += len(part)
+			})
 			return
 		}
-		if norm != nil {
-			part = norm.normalize(part)
+		at += len(part)
+	})
+	return ids
+}
+
+// appendPart encodes text without raw added tokens.
+func (p *pipeline) appendPart(ids []int32, text string, atFront, parseSpecial bool) []int32 {
+	front, norm := 0, p.norm
+	if atFront {
+		front = p.front(text)
+	} else if p.normRest != nil {
+		norm = p.normRest
+	}
+	if norm != nil {
+		text = norm.normalize(text)
+	}
+	p.normalized.cut(text, parseSpecial, nil, func(id int32, part string) {
+		if id >= 0 {
+			ids = append(ids, id)
+		} else {
+			ids = p.appendPlain(ids, piece{part, front})
 		}
-		p.normalized.cut(part, parseSpecial, func(id int32, part string) {
-			if id >= 0 {
-				ids = append(ids, id)
-			} else {
-				ids = p.appendPlain(ids, piece{part, front})
-			}
-			front = max(0, front-len(part))
-		})
+		front = max(0, front-len(part))
 	})
 	return ids
 }

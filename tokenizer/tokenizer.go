@@ -1,8 +1,9 @@
 // Package tokenizer turns text into ids and back, exactly as the reference implementations do, and renders chat templates.
 //
 // A tokenizer is a pipeline: added tokens are cut out, what is left is normalised, split into pieces, each piece becomes
-// ids by BPE (over bytes or characters), Unigram or WordPiece, and special tokens are put around the whole. The parts come from GGUF metadata
-// (FromGGUF) or from a Hugging Face tokenizer.json (FromHF, FromJSON). A part that is not known is refused by name.
+// ids by BPE (over bytes or characters), Unigram, WordPiece or WordLevel, and special tokens are put around the whole. The
+// parts come from GGUF metadata (FromGGUF), from a Hugging Face directory (FromHF) or from one file of a tokenizer
+// (FromFile, FromJSON, FromSentencePiece, FromTiktoken). A part that is not known is refused by name.
 // Truncation and padding that a tokenizer.json may ask for are never applied: a prompt is not cut silently.
 //
 // Everything here is safe for concurrent use, except a StreamDecoder, which belongs to one stream.
@@ -12,6 +13,7 @@ package tokenizer
 type EncodeOptions struct {
 	AddSpecial   bool // put BOS, EOS, CLS, SEP around the text as the file says
 	ParseSpecial bool // text that spells a special token becomes its id; otherwise it is ordinary text
+	Marked       bool // the text is a ChatTemplate's Prompt: what is marked there is ordinary text in any case
 }
 
 // Tokenizer turns text into ids and back.

@@ -182,7 +182,7 @@ func (f *batchFlags) generator(s *session, size sizes, w words, c *serve.Config)
 	}
 	c.Generator = serve.FromEngine(e)
 	if t := w.template; t != nil {
-		c.Template = func(messages []serve.Message) (string, error) { return t.Render(messages, true, nil) }
+		c.Template = func(messages []serve.Message) (string, error) { return t.Prompt(messages, true, nil) }
 	}
 	return func() { e.Close(); s.close() }, nil
 }

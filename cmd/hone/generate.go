@@ -111,11 +111,11 @@ func (g *generator) answer(ctx context.Context, r engine.Request, w io.Writer) (
 
 // chat is the prompt of a conversation up to the beginning of the next answer.
 func (g *generator) chat(messages []tokenizer.Message) ([]int32, error) {
-	text, err := g.template.Render(messages, true, nil)
+	text, err := g.template.Prompt(messages, true, nil)
 	if err != nil {
 		return nil, err
 	}
-	return g.tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true})
+	return g.tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true, Marked: true})
 }
 
 func (g *generator) close() {

@@ -208,7 +208,7 @@ func TestRunRefusals(t *testing.T) {
 		code        int
 		args        []string
 	}{
-		{testdata.Data(t, "models/stories260K-gguf/stories260K-f32.gguf"), `GGUF tokenizer model "llama" is not supported`, exitFailed, nil},
+		{testdata.Data(t, "models/stories260K-gguf/stories260K-f32.gguf"), "the prompt has 194 tokens and the context is 128", exitFailed, nil},
 		{testdata.Data(t, "models/babyllama-tok361-hf"), "no text can be read or written", exitFailed, nil},
 		{testdata.Models(t, "all-minilm-l6-v2"), "is an encoder and writes no text", exitFailed, nil},
 		{testdata.Models(t, smolLM2), "--ctx 100000 is more than the", exitUsage, []string{"--ctx", "100000"}},

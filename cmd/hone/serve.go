@@ -220,7 +220,7 @@ func (b *backend) config() serve.Config {
 	}
 	c.Generator = b.late
 	if t := b.words.template; t != nil {
-		c.Template = func(messages []serve.Message) (string, error) { return t.Render(messages, true, nil) }
+		c.Template = func(messages []serve.Message) (string, error) { return t.Prompt(messages, true, nil) }
 	}
 	return c
 }

@@ -50,7 +50,6 @@ var Dependencies = map[string]Dependency{
 	"golang.org/x/term":                   {Why: "is it a terminal; editing of a line", Packages: []string{"cmd/hone", "internal"}},
 	"golang.org/x/text":                   {Why: "Unicode normalization forms", Packages: []string{"tokenizer"}},
 	"github.com/dlclark/regexp2/v2":       {Why: "pre-tokenizer patterns with lookahead, bounded in time", Packages: []string{"tokenizer"}},
-	"github.com/ardanlabs/jinja":          {Why: "chat templates", Packages: []string{"tokenizer"}},
 	"github.com/rivo/uniseg":              {Why: "grapheme clusters, which the normalizer Precompiled goes by", Packages: []string{"tokenizer"}},
 	"github.com/prometheus/client_golang": {Why: "/metrics", Packages: []string{"serve"}},
 	"github.com/spf13/cobra":              {Why: "verbs, flags, completion", Packages: []string{"cmd/hone"}},
