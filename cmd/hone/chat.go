@@ -25,6 +25,7 @@ func (f *runFlags) converse(cmd *cobra.Command, g *generator) error {
 		return usagef("%s has no chat template, so it cannot chat: give a PROMPT to go on from", g.model.Path)
 	}
 	f.sampling.liven()
+	takesSignals(cmd.Context())
 	w := cmd.OutOrStdout()
 	history, err := f.history()
 	if err != nil {

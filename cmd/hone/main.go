@@ -11,15 +11,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// patience says, a second after the first signal, that what is under way is being brought to an end. What it returns ends it.
-func patience(ctx context.Context, w io.Writer) (done func()) {
+// patienceKey is where withPatience keeps what ends it.
+type patienceKey struct{}
+
+// withPatience says, a second after the first signal, that what is under way is being brought to an end, unless end was
+// called before.
+func withPatience(ctx context.Context, w io.Writer) (_ context.Context, end func()) {
 	ended := make(chan struct{})
+	end = sync.OnceFunc(func() { close(ended) })
 	context.AfterFunc(ctx, func() {
 		select {
 		case <-ended:
@@ -27,7 +33,14 @@ func patience(ctx context.Context, w io.Writer) (done func()) {
 			fmt.Fprintln(w, "hone: ending what is under way; Ctrl-C again ends at once")
 		}
 	})
-	return func() { close(ended) }
+	return context.WithValue(ctx, patienceKey{}, end), end
+}
+
+// takesSignals says that a verb answers Ctrl-C in its own way from now on.
+func takesSignals(ctx context.Context) {
+	if end, ok := ctx.Value(patienceKey{}).(func()); ok {
+		end()
+	}
 }
 
 // Exit codes.
@@ -42,7 +55,8 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	defer patience(ctx, errs)()
+	ctx, end := withPatience(ctx, errs)
+	defer end()
 
 	root := newRoot()
 	root.SetArgs(args)
