@@ -153,10 +153,10 @@ func TestConvertFormats(t *testing.T) {
 	}
 }
 
-// TestConvertOddRows: rows that a block format does not fit are written as f16, and it is said.
+// TestConvertOddRows: rows that a block format does not fit are written in the next finer one, and it is said.
 func TestConvertOddRows(t *testing.T) {
 	m, r := convertTo(t, open(t, tinyGGUF(t)), "x.gguf", Conversion{Weights: model.Weights{Linears: "q6_k"}})
-	if got := m.Stored("model.layers.0.mlp.down_proj.weight").Format; got != "f16" || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "64 values do not fit the blocks of q6_k") {
+	if got := m.Stored("model.layers.0.mlp.down_proj.weight").Format; got != "q8_0" || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "64 values do not fit the blocks of q6_k") {
 		t.Errorf("%s, notes %q", got, r.Notes)
 	}
 }
