@@ -300,7 +300,7 @@ func TestBatchKilled(t *testing.T) {
 			t.Fatalf("%s", text)
 		}
 		if kills++; kills%5 == 0 {
-			tear(t, b.Out+".part", want)
+			tear(t, b.Out+".part", want, kills%10 == 0)
 		}
 	}
 	got, err := os.ReadFile(b.Out)
@@ -309,13 +309,17 @@ func TestBatchKilled(t *testing.T) {
 	}
 }
 
-// tear appends a part of the next answer, as a kill in the middle of a write does.
-func tear(t *testing.T, path string, whole []byte) {
+// tear appends a part of the next answer, as a kill in the middle of a write does, or blank bytes, as a crash of the system does.
+func tear(t *testing.T, path string, whole []byte, blank bool) {
 	have, err := os.ReadFile(path)
 	if err != nil || len(have)+10 > len(whole) {
 		return
 	}
-	if err := os.WriteFile(path, whole[:len(have)+10], 0o600); err != nil {
+	torn := whole[:len(have)+10]
+	if blank {
+		torn = append(append(bytes.Clone(have), make([]byte, len(whole))...), "}\n"...)
+	}
+	if err := os.WriteFile(path, torn, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

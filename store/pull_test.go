@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -220,13 +219,8 @@ func sentOf(h *hubtest.Hub, path string) int { return len(spansOf(h, path)) }
 func TestPullKilled(t *testing.T) {
 	files := model()
 	r := rand.New(rand.NewPCG(5, 5))
-	var mu sync.Mutex
 	h := &hubtest.Hub{Files: files}
-	h.Pace = func(string) time.Duration { // slow enough to be killed in the middle
-		mu.Lock()
-		defer mu.Unlock()
-		return time.Duration(r.IntN(3)) * time.Millisecond
-	}
+	h.Pace = func(string) time.Duration { return time.Duration(rand.IntN(3)) * time.Millisecond } // slow enough to be killed in the middle
 	startHub(t, h)
 	dir := t.TempDir()
 	kills, ended := 0, false

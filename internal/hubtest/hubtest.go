@@ -58,9 +58,11 @@ func (h *Hub) Start() *Hub {
 	if h.Repo == "" {
 		h.Repo = "owner/repo"
 	}
-	h.hub = httptest.NewServer(http.HandlerFunc(h.serveHub))
-	h.store = httptest.NewServer(http.HandlerFunc(h.serveStore))
-	h.URL, h.CDN = h.hub.URL, h.store.URL
+	h.hub = httptest.NewUnstartedServer(http.HandlerFunc(h.serveHub))
+	h.store = httptest.NewUnstartedServer(http.HandlerFunc(h.serveStore))
+	h.URL, h.CDN = "http://"+h.hub.Listener.Addr().String(), "http://"+h.store.Listener.Addr().String()
+	h.hub.Start()
+	h.store.Start()
 	return h
 }
 
