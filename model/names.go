@@ -55,6 +55,12 @@ func (s Stored) check(shape []int) error {
 	if !slices.Equal(shape, s.Shape) {
 		return fmt.Errorf("%s has shape %v, the config says %v", s.Name, shape, s.Shape)
 	}
+	for _, p := range s.Parts {
+		n := height(p.Param)
+		if p.Place.To > s.each() || p.Place.Order == nil && p.Place.To-p.Place.From != n-p.Place.Without {
+			return fmt.Errorf("%s has %d rows in %s, where its place is from row %d to %d: this architecture has one size for all blocks", p.Param.Name, n, s.Name, p.Place.From, p.Place.To)
+		}
+	}
 	return nil
 }
 

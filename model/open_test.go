@@ -202,3 +202,16 @@ func TestNoModel(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "adapter_model.safetensors"), []byte("{}"))
 	expect(t, "adapter directory", dir, "a LoRA adapter, which has to be merged into its model first")
 }
+
+// TestFusedSizes: blocks of unequal sizes do not fit a table of fused rows; the file is refused, whatever its shapes.
+func TestFusedSizes(t *testing.T) {
+	for _, c := range oracleCases(t) {
+		if c.Name != "phi3" {
+			continue
+		}
+		config := with(c.Config, m{"num_attention_heads": []int{4, 2, 4}, "num_key_value_heads": []int{2, 1, 2}, "head_dim": 6})
+		s := shapes(c.Tensors).with(shapes{"model.layers.1.self_attn.qkv_proj.weight": {24, 24}, "model.layers.1.self_attn.o_proj.weight": {24, 12},
+			"model.layers.0.self_attn.qkv_proj.weight": {48, 24}, "model.layers.2.self_attn.qkv_proj.weight": {48, 24}})
+		expect(t, "unequal", writeHF(t, config, s), "this architecture has one size for all blocks")
+	}
+}
