@@ -26,6 +26,7 @@ type gptq struct {
 	symmetric   bool
 	plusOne     bool // zero points are stored less one: the first version of the format
 	overrides   bool // some layers have their own bits and group
+	actOrder    bool // columns were rounded in another order, which g_idx must tell
 }
 
 func readGPTQ(c map[string]any) (*gptq, error) {
@@ -55,6 +56,7 @@ func readGPTQ(c map[string]any) (*gptq, error) {
 		return nil, fmt.Errorf("pack_dtype %.40q is not served; int32 is", p)
 	}
 	q.symmetric, _ = c["sym"].(bool)
+	q.actOrder, _ = c["desc_act"].(bool)
 	dynamic, _ := c["dynamic"].(map[string]any)
 	q.overrides = len(dynamic) > 0
 	return q, nil
@@ -98,6 +100,9 @@ func (q *gptq) weight(t *tensors, name string) (*codedWeight, error) {
 	index := t.slabs[layer+partGroups]
 	if err := w.findParts(t, layer); err != nil {
 		return nil, err
+	}
+	if index == nil && q.actOrder && q.group > 0 {
+		return nil, fmt.Errorf("%s is missing, though desc_act is set", layer+partGroups)
 	}
 	words := w.codes.shape[0]
 	if w.cols = words * 32 / q.bits; index != nil && len(index.shape) == 1 {

@@ -133,6 +133,7 @@ func TestColumnHostile(t *testing.T) {
 		"scale shape":   {gptq("", ""), edit(g, ".scales", to("F32", 4, 4)), "is wanted"},
 		"index":         {gptq("", ""), edit(g, ".g_idx", func(x rawTensor) rawTensor { x.data = slices.Clone(x.data); x.data[0] = 9; return x }), "group 9 of 2"},
 		"index shape":   {gptq("", ""), edit(g, ".g_idx", to("I32", 2, 32)), "[64] is wanted"},
+		"no index":      {gptq(`"bits"`, `"desc_act":true,"bits"`), edit(g, ".g_idx", drop), "g_idx is missing"},
 		"bits":          {gptq(`"bits":4`, `"bits":5`), g, "5 bits are not served"},
 		"no bits":       {gptq(`"bits":4`, `"bits":"4"`), g, "bits: a number"},
 		"group":         {gptq(`"group_size":32`, `"group_size":64`), g, "[1 8] is wanted"},
