@@ -45,3 +45,32 @@ func TestBatchReal(t *testing.T) {
 		t.Errorf("hone run writes %s, the batch does not", text)
 	}
 }
+
+// TestBatchEncoder answers lines with a real encoder, the same bytes at any batch.
+func TestBatchEncoder(t *testing.T) {
+	t.Setenv("HONE_HOME", t.TempDir())
+	path := testdata.Models(t, "all-minilm-l6-v2")
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.jsonl")
+	var lines strings.Builder
+	for i := range 6 {
+		fmt.Fprintf(&lines, `{"custom_id":"e%d","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":["a text","%s"]}}`+"\n", i, strings.Repeat("longer ", i+1))
+	}
+	lines.WriteString(`{"custom_id":"c","method":"POST","url":"/v1/classify","body":{"model":"m","input":"a text"}}` + "\n") // it has no labels
+	if err := os.WriteFile(in, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var outs [2]string
+	for i, size := range []string{"1", "4"} {
+		out := filepath.Join(dir, "out"+size)
+		var r batchReport
+		decode(t, &r, "batch", path, "--name", "m", "--in", in, "--out", out, "--batch", size, "--json")
+		if r.Answered != 6 || r.Refused != 1 {
+			t.Errorf("%+v", r)
+		}
+		outs[i] = read(t, out)
+	}
+	if outs[0] != outs[1] || !strings.Contains(outs[0], `"embedding":[`) {
+		t.Error("other bytes with 4 lines at once, or no vectors")
+	}
+}

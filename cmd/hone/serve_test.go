@@ -148,7 +148,7 @@ func TestServeRefusals(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--listen", "0.0.0.0:0"}, exitUsage, "can be reached from other machines, so an API key is needed"},
+		{[]string{"--listen", "0.0.0.0:0"}, exitUsage, "can be reached from other machines, so it needs API keys"},
 		{[]string{"--kv-memory", "1MB", "--ctx", "2048"}, exitFailed, "a context of 2048 tokens needs a KV cache of"},
 		{[]string{"--kv-memory", "100B"}, exitFailed, "take --kv bf16 or int8"},
 		{[]string{"--ctx", "99999999"}, exitUsage, "tokens that"},
