@@ -2,7 +2,11 @@ package model
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"hone/quant"
 )
 
 // TestMXFP4Directory: gpt-oss as it was published, experts in 4-bit floats (internal/oracle/mxfp4.py), gives the logits of
@@ -33,10 +37,49 @@ func TestMXFP4Directory(t *testing.T) {
 			t.Errorf("%s is served as %v: %v", name, w, err)
 		}
 	}
+	checkKept(t, m)
 	path, err := asGGUF(t, m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check("GGUF", path, "f32", 1e-4)
 	check("written again", asHF(t, m), "f32", 1e-4)
+}
+
+// checkKept: a GGUF file can take the experts' blocks without a rounding.
+func checkKept(t *testing.T, m *Model) {
+	t.Helper()
+	stored, err := m.Design.GGUFTensors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for _, s := range stored {
+		if !strings.Contains(s.Name, "_exps.weight") {
+			continue
+		}
+		w, err := s.Matrix(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, cols := w.Dims()
+		row, ok := quant.AppendRow(nil, w, rows-1)
+		if !ok || w.Format() != "mxfp4" || len(row) != cols/32*17 {
+			t.Errorf("%s would be written as %s, %d bytes a row, %v", s.Name, w.Format(), len(row), ok)
+			continue
+		}
+		kept++
+		again, err := quant.FromBytes("mxfp4", 1, cols, row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := make([]float32, cols), make([]float32, cols)
+		w.ReadRow(a, rows-1)
+		if again.ReadRow(b, 0); !slices.Equal(a, b) {
+			t.Errorf("%s: the last row changes its values", s.Name)
+		}
+	}
+	if kept != 3*2 {
+		t.Errorf("%d banks are kept, want 6", kept)
+	}
 }

@@ -38,7 +38,7 @@ func BenchmarkAttention(b *testing.B) {
 			}
 			for _, c := range []struct{ seqs, rows, pos int }{{1, 1, 100}, {1, 1, 2000}, {1, 2, 2000}, {8, 1, 2000}, {1, 512, 0}, {1, 2048, 0}} {
 				b.Run(fmt.Sprintf("%s/seqs=%d/rows=%d/pos=%d/threads=%d", kind, c.seqs, c.rows, c.pos, threads), func(b *testing.B) {
-					benchAttention(b, x, benchBatch(c.seqs, c.rows, c.pos), threads)
+					benchForward(b, x, benchBatch(c.seqs, c.rows, c.pos), threads)
 				})
 			}
 			pool.Close()
@@ -60,7 +60,7 @@ func benchBatch(seqs, rows, pos int) *Batch {
 	return batch
 }
 
-func benchAttention(b *testing.B, x *Exec, batch *Batch, threads int) {
+func benchForward(b *testing.B, x *Exec, batch *Batch, threads int) {
 	if err := x.Forward(batch); err != nil {
 		b.Fatal(err)
 	}
@@ -76,4 +76,38 @@ func benchAttention(b *testing.B, x *Exec, batch *Batch, threads int) {
 	}
 	b.ReportMetric(seconds*1e6/float64(b.N)/float64(len(x.p.Blocks)), "µs/layer")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkExperts: the experts of a small Qwen3-MoE, one token and prompts.
+func BenchmarkExperts(b *testing.B) {
+	bb := NewBuilder()
+	x := bb.Embed("embed.weight", tinyVocab, 1024)
+	for i := range 2 {
+		bb.Block(fmt.Sprintf("layer.%d.", i), func() {
+			x = bb.Add(x, bb.Experts(bb.RMSNorm(x, "norm", 1e-5), Experts{Router: "gate.weight", Prefix: "experts.", Gate: "gate_proj", Up: "up_proj",
+				Down: "down_proj", Count: 64, Active: 8, Width: 384, Normalize: true}))
+		})
+	}
+	bb.Head(x, "embed.weight", tinyVocab)
+	p := bb.Program()
+	src := newRandomSource(p, 1)
+	for threads := 1; threads <= 2; threads++ {
+		pool := kernel.NewPool(threads)
+		x, err := New(p, src, Options{MaxTokens: 512, Pool: pool, Formats: func(q Param) string {
+			if q.Router || q.Embedding {
+				return ""
+			}
+			return "int4-g32"
+		}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, rows := range []int{1, 8, 32, 512} {
+			b.Run(fmt.Sprintf("rows=%d/threads=%d", rows, threads), func(b *testing.B) {
+				batch := whole(tinyTokens(rows))
+				benchForward(b, x, batch, threads)
+			})
+		}
+		pool.Close()
+	}
 }
