@@ -17,6 +17,7 @@ import (
 
 	"hone/checkpoint"
 	"hone/internal/durable"
+	"hone/internal/machine"
 	"hone/model"
 	"hone/quant"
 	"hone/tokenizer"
@@ -50,6 +51,7 @@ type Converted struct {
 // Convert writes a model as a GGUF file or a Hugging Face directory at out, which must not exist; it appears whole or not at
 // all. A tensor is read, encoded and written a few rows at a time. The same model gives the same bytes.
 func Convert(ctx context.Context, m *model.Model, out string, c Conversion) (*Converted, error) {
+	out = filepath.Clean(out) // a folder's name may end in a slash
 	if c.To == "" {
 		c.To = KindHF
 		if strings.HasSuffix(out, ".gguf") {
@@ -297,7 +299,7 @@ func (w *converter) gguf(out string) error {
 	for _, t := range planned {
 		tensors = append(tensors, checkpoint.GGUFTensor{Name: t.Name, Format: t.format, Shape: t.Shape, Write: func(out io.Writer) error { return w.write(out, t) }})
 	}
-	if err := absent(out); err != nil {
+	if err := w.room(out); err != nil {
 		return err
 	}
 	return checkpoint.WriteGGUF(out, meta, tensors)
@@ -415,13 +417,18 @@ func (w *converter) embeddings() int {
 	return 0
 }
 
-// absent refuses an output that is there.
-func absent(out string) error {
+// room refuses an output that is there, or that the disk cannot hold.
+func (w *converter) room(out string) error {
 	if _, err := os.Lstat(out); err == nil {
 		return fmt.Errorf("%s is there already: remove it or name another output", out)
 	}
+	if free, ok := freeDisk(filepath.Dir(out)); ok && free < w.all {
+		return fmt.Errorf("%s needs %d MB, and %d MB are free there: name another disk or a smaller --dtype", out, w.all>>20, free>>20)
+	}
 	return nil
 }
+
+var freeDisk = machine.FreeDisk // tests have smaller disks
 
 // hf writes a Hugging Face directory.
 func (w *converter) hf(out string) error {
@@ -440,7 +447,7 @@ func (w *converter) hf(out string) error {
 		}
 		tensors = append(tensors, checkpoint.Tensor{Name: t.Name, DType: strings.ToUpper(t.format), Shape: t.Shape, Write: func(out io.Writer) error { return w.write(out, t) }})
 	}
-	if err := absent(out); err != nil {
+	if err := w.room(out); err != nil {
 		return err
 	}
 	return durable.WriteDir(out, func(dir string) error {

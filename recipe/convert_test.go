@@ -94,6 +94,9 @@ func TestConvertBothWays(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 		second := filepath.Join(t.TempDir(), name)
+		if m == source {
+			second += string(filepath.Separator)
+		}
 		if _, err := Convert(t.Context(), m, second, Conversion{}); err != nil {
 			t.Fatal(err)
 		}
@@ -259,6 +262,18 @@ func TestConvertRefuses(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("failed conversions left %v", files)
+	}
+}
+
+// TestConvertFullDisk: an output that does not fit is refused before anything is written.
+func TestConvertFullDisk(t *testing.T) {
+	defer func(f func(string) (int64, bool)) { freeDisk = f }(freeDisk)
+	freeDisk = func(string) (int64, bool) { return 1 << 10, true }
+	for _, name := range []string{"x.gguf", "x"} {
+		out := filepath.Join(t.TempDir(), name)
+		if _, err := Convert(t.Context(), open(t, tinyGGUF(t)), out, Conversion{}); err == nil || !strings.Contains(err.Error(), "0 MB are free") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

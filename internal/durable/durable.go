@@ -65,6 +65,7 @@ func writeSynced(path string, write func(w io.Writer) error) error {
 // WriteDir makes a folder whose content fill writes, and lets it appear at path at once. Path must not exist. When fill
 // fails, nothing is left over.
 func WriteDir(path string, fill func(dir string) error) error {
+	path = filepath.Clean(path) // temporary names stand beside, not inside, a folder whose name ends in a slash
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s: %w", path, fs.ErrExist)
 	}

@@ -78,7 +78,13 @@ func TestWriteDir(t *testing.T) {
 	if err := WriteDir(path, fill); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second write: %v", err)
 	}
+	slash := path + "2" + string(filepath.Separator)
+	if err := WriteDir(slash, fillEmpty); err != nil {
+		t.Errorf("a name that ends in a slash: %v", err)
+	}
 }
+
+func fillEmpty(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), nil, 0o666) }
 
 func TestWriteDirFailureLeavesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "d")
