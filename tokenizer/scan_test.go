@@ -253,3 +253,23 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 }
+
+// TestPortable: patterns in the words of Oniguruma, and in those of regexp2.
+func TestPortable(t *testing.T) {
+	for pattern, want := range map[string]string{
+		patternLlama3: patternLlama3, patternDSV3: patternDSV3, patternGPT4o: patternGPT4o, patternKimi: patternKimi, patternBloom: patternBloom,
+		`'(?i:[sdmt]|ll)|[^\r\n]?+\p{L}++|x*+y{1,3}+`: `'(?i:[sdmt]|ll)|(?>[^\r\n]?)(?>\p{L}+)|(?>x*)(?:y{1,3})+`,
+		` ?[^(\s|[.,!?])]+`:                           ` ?[^(\s|.,!?)]+`,
+		`[\p{Lu}\p{M}&&[^\p{Han}]]*`:                  `(?:(?=[^\p{Han}])[\p{Lu}\p{M}])*`,
+		`(?>a|b)+?{x}`:                                `(?>a|b)+?{x}`,
+	} {
+		if got, err := portable(pattern); err != nil || got != want {
+			t.Errorf("%s: %v\n got %s\nwant %s", pattern, err, got, want)
+		}
+	}
+	for _, pattern := range []string{`[[:alpha:]]`, `\h+`, `[a&&b]`, `(?<name>a)`, `(?m)a`, `a)`, `(a`, `[a`, `\`, `[a[^b]]`, strings.Repeat("(", 40) + strings.Repeat(")", 40)} {
+		if got, err := portable(pattern); err == nil {
+			t.Errorf("%s became %s", pattern, got)
+		}
+	}
+}

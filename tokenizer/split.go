@@ -286,7 +286,11 @@ type regexMatcher struct {
 }
 
 func newRegexMatcher(pattern string) (*regexMatcher, error) {
-	re, err := regexp2.Compile(pattern, regexp2.Multiline) // the reference's ^ and $ are those of a line
+	rewritten, err := portable(pattern)
+	if err != nil {
+		return nil, err
+	}
+	re, err := regexp2.Compile(rewritten, regexp2.Multiline) // the reference's ^ and $ are those of a line
 	if err != nil {
 		return nil, err
 	}

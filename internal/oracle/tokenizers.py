@@ -63,7 +63,7 @@ def code_points():
             yield "".join(f"a{c} 1{c}." for c in chars)
 
 
-CODE_POINTS = ("bert-base-uncased", "gpt2", "split-qwen2", "split-gpt4o", "split-tekken", "split-deepseek3", "split-coder", "digits", "falcon-like", "words")  # the rest: random strings alone
+CODE_POINTS = ("bert-base-uncased", "gpt2", "split-qwen2", "split-gpt4o", "split-tekken", "split-deepseek3", "split-coder", "split-kimi", "split-glm", "digits", "falcon-like", "words")  # the rest: random strings alone
 
 
 def strings(name, count):
@@ -158,6 +158,9 @@ SPLITS = {
     "cl100k": [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+|\s+(?!\S)|\s+"],
     "falcon": ["[\\p{P}\\$\\+<=>\\^~\\|`]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", "[0-9][0-9][0-9]"],
     "coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"],
+    "glm": [r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "bloom": [" ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"],
+    "kimi": [r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
     "groups": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
     "aya": [r"\d{1,3}(?=(?:\d{3})*\b)", r"(?=[aeiou])"],
 }
