@@ -93,10 +93,12 @@ func (m *hfModel) inferType() string {
 		return "Unigram"
 	case len(m.Merges) > 0:
 		return "BPE"
-	case m.UnkToken != nil && m.Prefix == nil && m.MaxChars == nil:
+	case m.UnkToken != nil && m.Prefix != nil && m.MaxChars != nil:
+		return "WordPiece"
+	case m.UnkToken != nil:
 		return "WordLevel"
 	}
-	return "WordPiece"
+	return ""
 }
 
 func readWordPiece(s *source, m *hfModel) {

@@ -164,7 +164,7 @@ func TestOracleSentencePiece(t *testing.T) {
 // TestExportForOracle writes the GGUF tokenizers as tokenizer.json for the oracle to read.
 func TestExportForOracle(t *testing.T) {
 	dir := oracleDir(t)
-	for _, name := range []string{"gpt-2", "starcoder", "mpt", "deepseek-llm", "bert-bge"} {
+	for _, name := range []string{"gpt-2", "starcoder", "mpt", "deepseek-llm", "bert-bge", "llama-spm", "phi-3"} {
 		file, _ := vocabTokenizer(t, name).ToJSON()
 		if err := os.WriteFile(filepath.Join(dir, "gguf-"+name+".json"), file, 0o644); err != nil {
 			t.Fatal(err)

@@ -268,11 +268,20 @@ func (e *PatternError) Error() string {
 		quote(e.Pattern), e.Bytes)
 }
 
-// caughtPattern turns the panic of a regexMatcher into an error, without a result.
+// UnknownTextError is the error of a text for which the tokenizer has neither tokens nor an unknown token.
+type UnknownTextError struct{ Text string }
+
+func (e *UnknownTextError) Error() string {
+	return "tokenizer: no token for " + quote(e.Text) + ", and the file names no unknown token"
+}
+
+// caughtPattern turns the panic of a regexMatcher, or of a model without an unknown token, into an error without a result.
 func caughtPattern[T any](result *T, err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case *PatternError:
+		*result, *err = *new(T), p
+	case *UnknownTextError:
 		*result, *err = *new(T), p
 	default:
 		panic(p)

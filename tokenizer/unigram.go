@@ -139,7 +139,7 @@ func (m *unigram) appendUnknown(dst []int32, text string) []int32 {
 	}
 	if m.fallback == nil {
 		if m.unk < 0 {
-			return dst
+			panic(&UnknownTextError{text})
 		}
 		return append(dst, m.unk)
 	}

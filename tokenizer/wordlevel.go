@@ -3,7 +3,7 @@ package tokenizer
 // wordLevel gives each piece the id of the token that is spelled like it, or the unknown token.
 type wordLevel struct {
 	vocab map[string]int32
-	unk   int32 // -1: none, the piece is left out
+	unk   int32 // -1: none
 }
 
 func (m wordLevel) encode(dst []int32, piece string) []int32 {
@@ -12,7 +12,7 @@ func (m wordLevel) encode(dst []int32, piece string) []int32 {
 		id = m.unk
 	}
 	if id < 0 {
-		return dst
+		panic(&UnknownTextError{piece})
 	}
 	return append(dst, id)
 }
