@@ -42,7 +42,7 @@ func (g *grid) back(codes []uint8) {
 }
 
 // gridTries are the ranges tried over those in which the largest weight is an end of the grid.
-var gridTries = []float32{1.12, 1.06, 1.03, 1, 0.97, 0.94, 0.9, 0.86, 0.82}
+var gridTries = []float32{1.08, 1.02, 0.97, 0.92, 0.86}
 
 // fitGrid finds the scale of x = s·v, v from the grid.
 func (b *blockFit) fitGrid(x []float32) {
