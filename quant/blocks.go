@@ -26,6 +26,7 @@ type blockFormat struct {
 	wide           bool                       // d is no f16
 	plain          int                        // where codes begin that stand as in panels, signed ones apart; 0: they do not
 	halves         []int                      // where a block's f16 scale and minimum stand
+	shorter        string                     // the format of blocks of 32 that stands in where rows do not fill those of 256
 	grid           *grid                      // codes are values of a grid
 	read           func(b *block, src []byte) // b.codes are zero before
 	write          func(dst []byte, b *block) // the inverse of read, dst is zero before; nil: only read

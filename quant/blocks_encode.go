@@ -45,6 +45,16 @@ func (f *blockFormat) Encode(rows, cols int, readRow func(dst []float32, i int))
 	return f.fromBytes(rows, cols, data), nil
 }
 
+// substitute is the format for rows that do not fill this one's blocks.
+func (f *blockFormat) substitute(cols int) (Format, string, error) {
+	name := f.shorter
+	if name == "" || cols%32 != 0 {
+		name = "f16"
+	}
+	other, err := Lookup(name)
+	return other, fmt.Sprintf("rows of %d values do not fit the blocks of %s: %s is taken", cols, f.name, name), err
+}
+
 // encodeRow writes the blocks of row i.
 func (f *blockFormat) encodeRow(b *blockFit, dst []byte, x []float32, i int) error {
 	if j := firstNotFinite(x); j >= 0 {

@@ -478,6 +478,7 @@ func TestResolve(t *testing.T) {
 	}{
 		{"int4-g128", 576, "int4-g64", true}, {"int4-g128", 1536, "int4-g128", false}, {"int8-g64-asym", 96, "int8-g32-asym", true},
 		{"int4-g32", 100, "int4-row", true}, {"int4-g128-asym-mse", 100, "int4-row-asym", true}, {"int8-row", 100, "int8-row", false}, {"bf16", 7, "bf16", false},
+		{"q4_k", 512, "q4_k", false}, {"q4_k", 576, "q5_0", true}, {"q6_k", 576, "q8_0", true}, {"q4_0", 100, "f16", true}, {"q2_k", 100, "f16", true},
 	} {
 		f, note, err := Resolve(c.name, c.cols)
 		if err != nil || f.Name() != c.want || (note != "") != c.note {

@@ -102,11 +102,15 @@ func apart(written, name string) int {
 }
 
 // Resolve finds the format that name stands for at this width. Where the group does not divide cols the next smaller one
-// is taken, one scale a row after the smallest; note says so (empty otherwise).
+// is taken, one scale a row after the smallest; where the rows of a GGUF type do not fill its blocks, a finer type with shorter
+// blocks, or f16. note says so (empty otherwise).
 func Resolve(name string, cols int) (f Format, note string, err error) {
 	f, err = Lookup(name)
 	if err != nil {
 		return nil, "", err
+	}
+	if b, ok := f.(*blockFormat); ok && b.write != nil && cols%b.weights != 0 {
+		return b.substitute(cols)
 	}
 	g, ok := f.(intFormat)
 	if !ok || g.fits(cols) {

@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q2_k", describe: "2 bits, groups of 16, 4-bit scale and minimum a group, f16 scale and minimum of 256 weights",
-		weights: 256, bytes: 84, bits: 2, group: 16, min: true, factored: true, halves: []int{80, 82}, read: readQ2K, write: writeQ2K})
+		weights: 256, bytes: 84, bits: 2, group: 16, min: true, factored: true, shorter: "iq4_nl", halves: []int{80, 82}, read: readQ2K, write: writeQ2K})
 }
 
 // readQ2K: 16 bytes with scale (low) and minimum (high) of the groups, 64 bytes of codes, scale, minimum (subtracted).

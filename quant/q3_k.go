@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q3_k", describe: "3 bits, groups of 16, 6-bit scale a group, f16 scale of 256 weights",
-		weights: 256, bytes: 110, bits: 3, group: 16, zero: 4, factored: true, halves: []int{108}, read: readQ3K, write: writeQ3K})
+		weights: 256, bytes: 110, bits: 3, group: 16, zero: 4, factored: true, shorter: "iq4_nl", halves: []int{108}, read: readQ3K, write: writeQ3K})
 }
 
 // readQ3K: codes, 12 bytes of scales: the low four bits of group g in byte g%8, the high two in byte 8+g%4, all less 32.

@@ -2,9 +2,9 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q4_k", describe: "4 bits, groups of 32, 6-bit scale and minimum a group, f16 scale and minimum of 256 weights",
-		weights: 256, bytes: 144, bits: 4, group: 32, min: true, factored: true, halves: []int{0, 2}, read: readQ4K, write: writeQ4K})
+		weights: 256, bytes: 144, bits: 4, group: 32, min: true, factored: true, shorter: "q5_0", halves: []int{0, 2}, read: readQ4K, write: writeQ4K})
 	register(&blockFormat{name: "q5_k", describe: "5 bits, groups of 32, 6-bit scale and minimum a group, f16 scale and minimum of 256 weights",
-		weights: 256, bytes: 176, bits: 5, group: 32, min: true, factored: true, halves: []int{0, 2}, read: readQ5K, write: writeQ5K})
+		weights: 256, bytes: 176, bits: 5, group: 32, min: true, factored: true, shorter: "q5_1", halves: []int{0, 2}, read: readQ5K, write: writeQ5K})
 }
 
 func readQ4K(b *block, src []byte) {

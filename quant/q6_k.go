@@ -2,7 +2,7 @@ package quant
 
 func init() {
 	register(&blockFormat{name: "q6_k", describe: "6 bits, groups of 16, 8-bit scale a group, f16 scale of 256 weights",
-		weights: 256, bytes: 210, bits: 6, group: 16, zero: 32, factored: true, halves: []int{208}, read: readQ6K, write: writeQ6K})
+		weights: 256, bytes: 210, bits: 6, group: 16, zero: 32, factored: true, shorter: "q8_0", halves: []int{208}, read: readQ6K, write: writeQ6K})
 }
 
 // readQ6K: codes, 16 scales, scale.

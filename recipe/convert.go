@@ -140,10 +140,6 @@ func (w *converter) plan(stored []model.Stored) ([]tensor, error) {
 // single are GGUF's names of matrices that are read in f32 alone: tables of positions and token types, routers of experts.
 var single = []string{"position_embd.weight", "token_types.weight", "ffn_gate_inp.weight"}
 
-// fitting are formats of blocks of 32 that stand in for those of 256 where rows are no multiple of it: the next finer ones,
-// as llama-quantize takes them.
-var fitting = map[string]string{"q2_k": "iq4_nl", "q3_k": "iq4_nl", "iq4_xs": "iq4_nl", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0", "tq1_0": "q4_0", "tq2_0": "q4_0"}
-
 // format is the number format that a tensor is written in.
 func (w *converter) format(s model.Stored) (quant.Format, error) {
 	name := w.c.Weights.Linears
@@ -158,21 +154,19 @@ func (w *converter) format(s model.Stored) (quant.Format, error) {
 	case !vector(s) && (s.Parts[0].Param.Head || s.Parts[0].Param.Embedding):
 		name = cmp.Or(w.c.Weights.Head, name)
 	}
-	f, err := quant.Lookup(name)
-	if err != nil || w.c.Keep {
-		return f, err
+	if w.c.Keep {
+		return quant.Lookup(name)
+	}
+	f, note, err := quant.Resolve(name, cols)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		w.note("%s", note)
 	}
 	one, err := f.Encode(1, cols, func([]float32, int) {})
-	switch {
-	case errors.Is(err, quant.ErrReadOnly):
+	if err != nil {
 		return nil, err
-	case err != nil:
-		other := cmp.Or(fitting[f.Name()], "f16")
-		if cols%32 != 0 {
-			other = "f16"
-		}
-		w.note("rows of %d values do not fit the blocks of %s: such tensors are written as %s", cols, f.Name(), other)
-		return quant.Lookup(other)
 	}
 	if _, ok := quant.AppendRow(nil, one, 0); !ok {
 		return nil, fmt.Errorf("%s has no place in such a file; `hone quantize` writes Hone's own formats", f.Name())

@@ -57,6 +57,10 @@ func convert(cmd *cobra.Command, name, out string, c recipe.Conversion, asJSON b
 		return err
 	}
 	defer m.File.Close()
+	return convertModel(cmd, m, out, c, asJSON)
+}
+
+func convertModel(cmd *cobra.Command, m *model.Model, out string, c recipe.Conversion, asJSON bool) error {
 	bar := newProgress(cmd, "writing")
 	c.Progress = func(done, all int64) error {
 		bar.bytes(done, all)

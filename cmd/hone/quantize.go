@@ -39,18 +39,20 @@ func quantizeCommand() *cobra.Command {
 		Short:   "Round a model's weights to a number format and save the variant",
 		GroupID: groupJudge,
 		Long: `Round a model's weights to the nearest values of a number format and save the variant as a Hugging Face directory
-in the compressed-tensors layout, with its lineage. What was written is opened again and compared before it counts.
+in the compressed-tensors layout, with its lineage. What was written is opened again and compared before it counts. Where DIR
+ends in .gguf, a GGUF file is written, in one of GGUF's own formats (q4_0, q4_k and so on).
 
 No quality is measured here: ` + "`hone eval`" + ` compares the variant with its parent, ` + "`hone up`" + ` finds a variant by quality.
 
 Number formats, for --weights of every verb (q4 and q8 stand for those that docs/numerics.md chose):
 ` + formatList(),
 		Example: `  hone quantize model.gguf --weights int8-row --name model-int8
-  hone quantize model.gguf --weights int4-g32,head=int8-row --out model-int4/`,
+  hone quantize model.gguf --weights int4-g32,head=int8-row --out model-int4/
+  hone quantize model-hf/ --weights q4_k,head=q6_k --out model-q4_k.gguf`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&f.out, "out", "", "write to this `DIR`, which must not exist yet")
+	cmd.Flags().StringVar(&f.out, "out", "", "write to this `DIR` (or FILE.gguf), which must not exist yet")
 	cmd.Flags().StringVar(&f.name, "name", "", "put the variant into the store under this `NAME`")
 	f.weights = addWeights(cmd)
 	f.threads = addThreads(cmd)
@@ -101,6 +103,9 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 	} else if _, err := os.Lstat(f.out); err == nil {
 		return fmt.Errorf("%s is there already: remove it or name another directory", f.out)
 	}
+	if strings.HasSuffix(f.out, ".gguf") {
+		return f.file(cmd, name)
+	}
 	m, err := openModel(name)
 	if err != nil {
 		return err
@@ -119,6 +124,26 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 	}
 	r.BitsPerWeight, r.Notes = plan.BitsPerWeight(), plan.Notes()
 	return f.print(cmd, r)
+}
+
+// file writes a GGUF file. A head without a format of its own stays as it is stored.
+func (f *quantizeFlags) file(cmd *cobra.Command, name string) error {
+	m, err := openModel(name)
+	if err != nil {
+		return err
+	}
+	defer m.File.Close()
+	plan, err := m.Plan(f.weights.Weights)
+	if err != nil {
+		return err
+	}
+	w := f.weights.Weights
+	for _, u := range plan.Uses {
+		if w.Head == "" && (u.Param.Head || u.Param.Embedding && m.Design.Tied) {
+			w.Head = u.Format
+		}
+	}
+	return convertModel(cmd, m, f.out, recipe.Conversion{Weights: w}, *f.json)
 }
 
 // save writes the variant and compares what was written; one that is not as it should be is removed.
