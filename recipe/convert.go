@@ -3,12 +3,10 @@ package recipe
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,7 +14,6 @@ import (
 	"strings"
 
 	"hone/checkpoint"
-	"hone/internal/durable"
 	"hone/internal/machine"
 	"hone/model"
 	"hone/quant"
@@ -136,9 +133,6 @@ func (w *converter) plan(stored []model.Stored) ([]tensor, error) {
 	w.report.Tensors, w.report.Bytes = len(out), w.all
 	return out, nil
 }
-
-// single are GGUF's names of matrices that are read in f32 alone: tables of positions and token types, routers of experts.
-var single = []string{"position_embd.weight", "token_types.weight", "ffn_gate_inp.weight"}
 
 // format is the number format that a tensor is written in.
 func (w *converter) format(s model.Stored) (quant.Format, error) {
@@ -275,70 +269,18 @@ func (w *converter) step(n int64) error {
 	return nil
 }
 
-// gguf writes a GGUF file.
-func (w *converter) gguf(out string) error {
-	stored, err := w.m.Design.GGUFTensors()
-	if err != nil {
-		return fmt.Errorf("%s: %w", w.m.Path, err)
+// room refuses an output that is there, or that the disk cannot hold.
+func (w *converter) room(out string) error {
+	if _, err := os.Lstat(out); err == nil {
+		return fmt.Errorf("%s is there already: remove it or name another output", out)
 	}
-	planned, err := w.plan(stored)
-	if err != nil {
-		return err
+	if free, ok := freeDisk(filepath.Dir(out)); ok && free < w.all {
+		return fmt.Errorf("%s needs %d MB, and %d MB are free there: name another disk or a smaller --dtype", out, w.all>>20, free>>20)
 	}
-	meta, err := w.metadata()
-	if err != nil {
-		return fmt.Errorf("%s: %w", w.m.Path, err)
-	}
-	var tensors []checkpoint.GGUFTensor
-	for _, t := range planned {
-		tensors = append(tensors, checkpoint.GGUFTensor{Name: t.Name, Format: t.format, Shape: t.Shape, Write: func(out io.Writer) error { return w.write(out, t) }})
-	}
-	if err := w.room(out); err != nil {
-		return err
-	}
-	return checkpoint.WriteGGUF(out, meta, tensors)
+	return nil
 }
 
-// fileTypes are the numbers of general.file_type: the number format of most tensors.
-var fileTypes = map[string]uint32{"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k": 12, "q4_k": 15,
-	"q5_k": 17, "q6_k": 18, "iq4_nl": 25, "iq4_xs": 30, "bf16": 32, "tq1_0": 36, "tq2_0": 37, "mxfp4": 38}
-
-// metadata is the GGUF file's: that of the source where it is one, else what the config and the tokenizer say.
-func (w *converter) metadata() ([]checkpoint.GGUFValue, error) {
-	if source := w.m.File.Config().GGUF; source != nil {
-		return w.sourceMetadata(source), nil
-	}
-	if p := w.m.Design.Program.Pool; p != nil && len(p.Head) == 0 && !p.Normalize {
-		w.note("GGUF files do not say whether an encoder's vectors are normalised: those of this model are not, and readers of the file will normalise them")
-	}
-	meta := w.m.Design.GGUFMeta()
-	meta = slices.Insert(meta, 1, checkpoint.GGUFValue{Key: "general.type", Value: "model"}, checkpoint.GGUFValue{Key: "general.name", Value: w.name()})
-	meta = append(meta, w.fileType()...)
-	tok, err := w.tokenizer()
-	if err != nil {
-		return nil, err
-	}
-	if tok == nil {
-		return append(meta, checkpoint.GGUFValue{Key: ggufTokenizer, Value: noTokenizer}), nil
-	}
-	values, notes, err := tokenizer.ToGGUF(tok, w.embeddings())
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range notes {
-		w.note("%s", n)
-	}
-	for _, v := range values {
-		meta = append(meta, checkpoint.GGUFValue{Key: v.Key, Value: v.Value})
-	}
-	return meta, nil
-}
-
-// A GGUF file without a tokenizer says so.
-const (
-	ggufTokenizer = "tokenizer.ggml.model"
-	noTokenizer   = "no_vocab"
-)
+var freeDisk = machine.FreeDisk // tests have smaller disks
 
 // tokenizer is the model's; nil where it has none, which is noted.
 func (w *converter) tokenizer() (tokenizer.Tokenizer, error) {
@@ -354,166 +296,4 @@ func (w *converter) tokenizer() (tokenizer.Tokenizer, error) {
 		return nil, nil
 	}
 	return tok, err
-}
-
-// sourceMetadata is the metadata of a GGUF file, in a fixed order, with what the number formats change.
-func (w *converter) sourceMetadata(source checkpoint.Metadata) []checkpoint.GGUFValue {
-	values := maps.Clone(source)
-	if !w.c.Keep {
-		delete(values, "general.file_type")
-		delete(values, "general.quantization_version")
-	}
-	delete(values, "general.alignment")
-	const first = "general.architecture"
-	out := []checkpoint.GGUFValue{{Key: first, Value: values[first]}}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if key != first {
-			out = append(out, checkpoint.GGUFValue{Key: key, Value: values[key]})
-		}
-	}
-	if !w.c.Keep {
-		out = append(out, w.fileType()...)
-	}
-	return out
-}
-
-// fileType says what most tensors are.
-func (w *converter) fileType() []checkpoint.GGUFValue {
-	var out []checkpoint.GGUFValue
-	if n, ok := fileTypes[w.c.Weights.Linears]; ok && !w.c.Keep {
-		out = append(out, checkpoint.GGUFValue{Key: "general.file_type", Value: n})
-	}
-	if w.c.Keep || !plain(w.c.Weights.Linears) {
-		out = append(out, checkpoint.GGUFValue{Key: "general.quantization_version", Value: uint32(2)})
-	}
-	return out
-}
-
-// name is what the model is called: in its config, or by its folder.
-func (w *converter) name() string {
-	if name, _ := w.m.HFConfig()["_name_or_path"].(string); name != "" {
-		return filepath.Base(filepath.ToSlash(name))
-	}
-	path, err := filepath.Abs(w.m.Path)
-	if err != nil {
-		path = w.m.Path
-	}
-	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-}
-
-// embeddings is the number of token embeddings.
-func (w *converter) embeddings() int {
-	for _, p := range w.m.Design.Program.Params() {
-		if p.Embedding {
-			return p.Rows
-		}
-	}
-	return 0
-}
-
-// room refuses an output that is there, or that the disk cannot hold.
-func (w *converter) room(out string) error {
-	if _, err := os.Lstat(out); err == nil {
-		return fmt.Errorf("%s is there already: remove it or name another output", out)
-	}
-	if free, ok := freeDisk(filepath.Dir(out)); ok && free < w.all {
-		return fmt.Errorf("%s needs %d MB, and %d MB are free there: name another disk or a smaller --dtype", out, w.all>>20, free>>20)
-	}
-	return nil
-}
-
-var freeDisk = machine.FreeDisk // tests have smaller disks
-
-// hf writes a Hugging Face directory.
-func (w *converter) hf(out string) error {
-	planned, err := w.plan(w.m.Design.HFTensors())
-	if err != nil {
-		return err
-	}
-	files, err := w.files()
-	if err != nil {
-		return err
-	}
-	var tensors []checkpoint.Tensor
-	for _, t := range planned {
-		if !plain(t.format) {
-			return fmt.Errorf("%s: tensor %s: %s has no place in a Hugging Face directory: name --dtype f32, f16 or bf16; `hone quantize` writes integer formats", w.m.Path, t.Name, t.format)
-		}
-		tensors = append(tensors, checkpoint.Tensor{Name: t.Name, DType: strings.ToUpper(t.format), Shape: t.Shape, Write: func(out io.Writer) error { return w.write(out, t) }})
-	}
-	if err := w.room(out); err != nil {
-		return err
-	}
-	return durable.WriteDir(out, func(dir string) error {
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-				return err
-			}
-			if err := os.WriteFile(path, files[name], 0o666); err != nil {
-				return err
-			}
-		}
-		return checkpoint.WriteSafetensors(filepath.Join(dir, "model.safetensors"), tensors, map[string]string{"format": "pt"})
-	})
-}
-
-// files are the side files of a Hugging Face directory: config, tokenizer, and settings of generation.
-func (w *converter) files() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	tok, err := w.tokenizer()
-	if err != nil {
-		return nil, err
-	}
-	if tok != nil {
-		files["tokenizer.json"], files["tokenizer_config.json"] = tok.ToJSON()
-	}
-	if err := addKept(files, w.m); err != nil {
-		return nil, err
-	}
-	if w.m.File.Config().GGUF != nil || exists(filepath.Join(w.m.Dir(), "modules.json")) { // a directory that did not say it is left so
-		maps.Copy(files, w.m.Design.PoolingFiles())
-	}
-	config := maps.Clone(w.m.HFConfig())
-	delete(config, "quantization_config")
-	delete(config, "compression_config")
-	if !w.c.Keep {
-		delete(config, "dtype")
-		config["torch_dtype"] = map[string]string{"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[w.c.Weights.Linears]
-	}
-	if tok != nil && w.m.File.Config().GGUF != nil && !w.m.Encoder() {
-		generation := ends(tok)
-		maps.Copy(config, generation)
-		if files["generation_config.json"], err = indented(generation); err != nil {
-			return nil, err
-		}
-	}
-	files["config.json"], err = indented(config)
-	return files, err
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// ends are the ids that begin a text and end a generation, as configs name them.
-func ends(tok tokenizer.Tokenizer) map[string]any {
-	out := map[string]any{}
-	if id, ok := tok.BOS(); ok {
-		out["bos_token_id"] = id
-	}
-	switch eos := tok.EOS(); len(eos) {
-	case 0:
-	case 1:
-		out["eos_token_id"] = eos[0]
-	default:
-		out["eos_token_id"] = eos
-	}
-	return out
-}
-
-func indented(v any) ([]byte, error) {
-	b, err := json.MarshalIndent(v, "", "  ")
-	return append(b, '\n'), err
 }
