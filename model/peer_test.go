@@ -97,3 +97,35 @@ func greedy(t testing.TB, x *nn.Exec, prompt []int32, n int) (ids []int32, margi
 	}
 	return ids, margins
 }
+
+// lossy are the cases of which llama.cpp's converter leaves something out.
+var lossy = map[string]string{
+	"llama-yarn-mscale": "mscale", "llama-yarn-ramp": "truncate", "mistral": "the window", "mixtral-window": "the window",
+	"qwen2-window": "the window", "qwen3-bias": "the window", "gemma2-scale": "the scale of scores", "gemma3-cap": "the scale of scores",
+	"gemma3": "which blocks have a window", "gpt2-inner": "the MLP's size and activation", "qwen3moe-all": "that weights of experts are not normalised",
+	"olmoe-sum": "that weights of experts are normalised", "gptoss-clamped": "the clamp's limit",
+}
+
+// TestConverterFiles reads files that llama.cpp's own converter wrote (internal/oracle/llama_convert.py).
+func TestConverterFiles(t *testing.T) {
+	dir := os.Getenv("HONE_CONVERTER")
+	if dir == "" {
+		t.Skip("left out: HONE_CONVERTER names no folder of files that llama.cpp's converter wrote")
+	}
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	for _, c := range oracleCases(t) {
+		path := filepath.Join(dir, c.Name+".gguf")
+		switch _, err := os.Stat(path); {
+		case err != nil:
+			t.Logf("%s: left out; the converter did not write it", c.Name)
+			continue
+		case lossy[c.Name] != "":
+			t.Logf("%s: left out; the converter has no word for %s", c.Name, lossy[c.Name])
+			continue
+		}
+		if m := expect(t, c.Name, path, ""); m != nil {
+			c.check(t, c.Name, m, pool)
+		}
+	}
+}

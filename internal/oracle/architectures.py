@@ -82,6 +82,7 @@ CASES = {
     "gemma3": ("Gemma3TextConfig", base(num_hidden_layers=4, head_dim=8, query_pre_attn_scalar=8, sliding_window=27, sliding_window_pattern=3, tie_word_embeddings=True,
                                         rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=5000.0),
                                                              sliding_attention=dict(rope_type="default", rope_theta=700.0)))),
+    "gemma3-usual": ("Gemma3TextConfig", base(num_hidden_layers=7, head_dim=8, query_pre_attn_scalar=8, sliding_window=23, tie_word_embeddings=True)),
     "gemma3-cap": ("Gemma3TextConfig", base(head_dim=8, query_pre_attn_scalar=21, sliding_window=40, final_logit_softcapping=8.0, tie_word_embeddings=True)),
     "phi3": ("Phi3Config", base(sliding_window=45, num_key_value_heads=4, original_max_position_embeddings=256)),
     "phi3-longrope": ("Phi3Config", base(rope_parameters=LONGROPE, original_max_position_embeddings=48)),
