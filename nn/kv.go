@@ -184,12 +184,9 @@ func toInt8(x float32) int8 { return int8(math.RoundToEven(float64(x))) }
 func (c *kvInt8) keys(layer, block, head int, scratch []float32) []float32 {
 	o, nk, _ := c.tile(layer, block, head)
 	s := c.scales[c.index(layer, block, head)*2*BlockTokens:][:BlockTokens]
+	kernel.Int8ToF32(scratch[:nk], c.data[o:o+nk], 1)
 	for i := 0; i < nk; i += BlockTokens {
-		row := c.data[o+i : o+i+BlockTokens]
-		out := scratch[i : i+BlockTokens]
-		for j, q := range row {
-			out[j] = float32(q) * s[j]
-		}
+		kernel.Mul(scratch[i:i+BlockTokens], scratch[i:i+BlockTokens], s)
 	}
 	return scratch[:nk]
 }
