@@ -123,10 +123,13 @@ func (p *pipeline) addTokens(s *source) error {
 	return err
 }
 
+// maxID bounds the highest id of a vocabulary that is a part of a larger one: the table of tokens takes 16 bytes each.
+const maxID = 1 << 21
+
 // fillTokens sizes the table by the highest id. Ids far above the number of tokens are a damaged file.
 func (p *pipeline) fillTokens(s *source) error {
 	count := len(s.vocab) + len(s.added)
-	limit := int32(2*count + 65536)
+	limit := int32(max(2*count, maxID))
 	top := int32(-1)
 	check := func(token string, id int32) error {
 		if id < 0 || id >= limit {
@@ -184,13 +187,13 @@ func (s *source) textModel() (model, error) {
 		return s.unigram()
 	}
 	unk, err := s.unknown()
-	if err != nil {
-		return nil, err
-	}
 	switch s.modelType {
 	case "BPE":
+		if err != nil {
+			return nil, err
+		}
 		return s.charBPE(unk)
-	case "WordPiece":
+	case "WordPiece": // these two need the unknown token only for text that they do not know
 		return newWordPiece(s.vocab, s.prefix, unk, s.maxChars), nil
 	case "WordLevel":
 		return wordLevel{s.vocab, unk}, nil
@@ -251,6 +254,9 @@ func (s *source) unigram() (*unigram, error) {
 	for id, t := range s.scores {
 		if math.IsNaN(t.score) || math.IsInf(t.score, 0) {
 			return nil, fmt.Errorf("tokenizer: token %d (%s) has score %v", id, quote(t.token), t.score)
+		}
+		if len(t.token) > maxPiece {
+			return nil, fmt.Errorf("tokenizer: token %d has %d bytes, at most %d are allowed", id, len(t.token), maxPiece)
 		}
 		m.scores[id], keys[id] = t.score, trieKey{t.token, int32(id)}
 		low = min(low, t.score)

@@ -154,24 +154,29 @@ func (m *charBPE) finish(dst []int32, start int) []int32 {
 	rest := append([]int32(nil), dst[start:]...)
 	dst = dst[:start]
 	inUnk := false
-	for len(rest) > 0 {
-		id := rest[0]
-		rest = rest[1:]
-		if parts := m.unused[id]; parts != nil {
-			rest = append(append([]int32(nil), parts...), rest...)
-			continue
-		}
-		unknown := id < 0
-		switch {
-		case !unknown:
-			dst = append(dst, id)
-		case m.fallback != nil:
-			dst = m.appendFallback(dst, string(-2-id))
-		case !inUnk && m.unk >= 0:
-			dst = append(dst, m.unk)
-		}
-		inUnk = unknown
+	for _, id := range rest {
+		dst = m.appendFinal(dst, id, &inUnk)
 	}
+	return dst
+}
+
+// appendFinal appends what becomes of one symbol; inUnk: the one before was a character without a token.
+func (m *charBPE) appendFinal(dst []int32, id int32, inUnk *bool) []int32 {
+	if parts := m.unused[id]; parts != nil {
+		for _, part := range parts { // each is shorter than the whole
+			dst = m.appendFinal(dst, part, inUnk)
+		}
+		return dst
+	}
+	switch {
+	case id >= 0:
+		dst = append(dst, id)
+	case m.fallback != nil:
+		dst = m.appendFallback(dst, string(-2-id))
+	case !*inUnk && m.unk >= 0:
+		dst = append(dst, m.unk)
+	}
+	*inUnk = id < 0
 	return dst
 }
 

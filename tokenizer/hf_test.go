@@ -39,7 +39,7 @@ func TestInferredModels(t *testing.T) {
 		{vocab + `,"unk_token":"<unk>","continuing_subword_prefix":"##"`, "3 0"},
 		{`"vocab":{"<unk>":0,"a":1,"##b":4},"unk_token":"<unk>","continuing_subword_prefix":"##","max_input_chars_per_word":9`, "1 4 0"},
 		{`"vocab":[["<unk>",0],["a",-1.0],["ab",-1.0]],"unk_id":0`, "2 0"},
-		{`"vocab":[["<unk>",0],["a",-1.0],["ab",-1.0]]`, `tokenizer: no token for "c", and the file names no unknown token`},
+		{`"vocab":[["<unk>",0],["a",-1.0],["ab",-1.0]]`, `tokenizer: no token for "c", and the vocabulary has no unknown token`},
 		{vocab, `tokenizer: model "" is not supported (` + modelHint + `)`},
 	} {
 		model := c.model

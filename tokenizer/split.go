@@ -272,7 +272,7 @@ func (e *PatternError) Error() string {
 type UnknownTextError struct{ Text string }
 
 func (e *UnknownTextError) Error() string {
-	return "tokenizer: no token for " + quote(e.Text) + ", and the file names no unknown token"
+	return "tokenizer: no token for " + quote(e.Text) + ", and the vocabulary has no unknown token"
 }
 
 // caughtPattern turns the panic of a regexMatcher, or of a model without an unknown token, into an error without a result.

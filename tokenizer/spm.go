@@ -93,17 +93,34 @@ func (v *spm) bytes() (*[256]int32, error) {
 	return &ids, nil
 }
 
-// maxPiece bounds the pieces whose splits are listed: the work is the square of it.
-const maxPiece = 1 << 12
+// Limits of pieces. The work on a piece is the square of its length; real vocabularies stay far below.
+const (
+	maxPiece     = 1 << 12 // bytes of one
+	maxPieceWork = 1 << 31 // sum of squares
+)
+
+// pieceWork adds up the work on pieces and refuses what is too much.
+type pieceWork int
+
+func (w *pieceWork) add(id, bytes, weight int) error {
+	if bytes > maxPiece {
+		return fmt.Errorf("tokenizer: piece %d has %d bytes, at most %d are allowed", id, bytes, maxPiece)
+	}
+	if *w += pieceWork(weight * bytes * bytes); *w > maxPieceWork {
+		return fmt.Errorf("tokenizer: the pieces up to %d are too long all together", id)
+	}
+	return nil
+}
 
 // eachSplit calls yield for each way to put a piece together from two symbols.
 func (v *spm) eachSplit(symbol func(string) (int32, bool), yield func(id, left, right int32)) error {
+	var work pieceWork
 	for id, piece := range v.pieces {
 		if !v.inText(id) {
 			continue
 		}
-		if len(piece) > maxPiece {
-			return fmt.Errorf("tokenizer: piece %d has %d bytes, at most %d are allowed", id, len(piece), maxPiece)
+		if err := work.add(id, len(piece), 1); err != nil {
+			return err
 		}
 		for i := range piece {
 			if i == 0 {
@@ -130,12 +147,14 @@ func (v *spm) bpe(vocab map[string]int32) (*charBPE, error) {
 		return unknownChar(r), n == len(s)
 	}
 	ranks := v.ranks()
-	count := 0
-	if err := v.eachSplit(symbol, func(_, _, _ int32) { count++ }); err != nil {
+	var splits [][3]int32
+	if err := v.eachSplit(symbol, func(id, left, right int32) { splits = append(splits, [3]int32{id, left, right}) }); err != nil {
 		return nil, err
 	}
-	pairs := newPairTable(count)
-	_ = v.eachSplit(symbol, func(id, left, right int32) { pairs.put(left, right, ranks[id], id, false) })
+	pairs := newPairTable(len(splits))
+	for _, s := range splits {
+		pairs.put(s[1], s[2], ranks[s[0]], s[0], false)
+	}
 	m := newCharBPE(vocab, pairs)
 	for id, piece := range v.pieces {
 		if r, n := utf8.DecodeRuneInString(piece); n == len(piece) && n > 0 && v.inText(id) {
@@ -149,8 +168,8 @@ func (v *spm) bpe(vocab map[string]int32) (*charBPE, error) {
 	}
 	m.cuts = newWordCuts(v.texts)
 	m.cuts.on = m.char('▁') >= 0
-	m.unused = v.unusedParts(m)
-	return m, nil
+	m.unused, err = v.unusedParts(m)
+	return m, err
 }
 
 // texts yields the pieces that can be found in a text.
@@ -176,11 +195,15 @@ func (v *spm) ranks() []int32 {
 }
 
 // unusedParts says what each unused piece is made of: the two symbols whose merge would be it.
-func (v *spm) unusedParts(m *charBPE) map[int32][]int32 {
+func (v *spm) unusedParts(m *charBPE) (map[int32][]int32, error) {
 	parts := map[int32][]int32{}
+	var work pieceWork
 	for id, piece := range v.pieces {
 		if v.kind(id) != kindUnused || utf8.RuneCountInString(piece) < 2 {
 			continue
+		}
+		if err := work.add(id, len(piece), 64); err != nil { // merging it is dearer than looking at its splits
+			return nil, err
 		}
 		var word []int32
 		for _, r := range piece {
@@ -188,7 +211,7 @@ func (v *spm) unusedParts(m *charBPE) map[int32][]int32 {
 		}
 		parts[int32(id)] = m.mergeExcept(word, int32(id))
 	}
-	return parts
+	return parts, nil
 }
 
 // mergeExcept merges word without ever making one token: the slow plain definition of mergeShort and mergeLong.

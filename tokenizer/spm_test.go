@@ -192,3 +192,14 @@ func TestUnigramChunks(t *testing.T) {
 		t.Errorf("%d ids, want %d", len(got), len(want))
 	}
 }
+
+// TestLongPieces: pieces that are long all together are refused before the square of their length is spent on them.
+func TestLongPieces(t *testing.T) {
+	v := &spm{unk: -1, rules: spmRules{escape: true}}
+	for i := range 200 {
+		v.pieces, v.scores = append(v.pieces, strings.Repeat("a", maxPiece-i)), append(v.scores, -1)
+	}
+	if _, err := v.bpe(v.vocab()); err == nil || !strings.Contains(err.Error(), "too long all together") {
+		t.Errorf("%v", err)
+	}
+}

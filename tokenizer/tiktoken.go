@@ -60,7 +60,10 @@ func readTiktoken(name string, file []byte) (s source, err error) {
 	for token, id := range ranks {
 		s.vocab[string(appendByteLevel(nil, token))] = id
 	}
-	merges := rankMerges(ranks)
+	merges, err := rankMerges(ranks)
+	if err != nil {
+		return s, err
+	}
 	s.merges, s.rankByResult = len(merges), true
 	s.merge = func(i int) (string, string, error) {
 		return string(appendByteLevel(nil, merges[i][0])), string(appendByteLevel(nil, merges[i][1])), nil
@@ -113,9 +116,13 @@ func rankLine(line []byte) (token string, rank int32, err error) {
 }
 
 // rankMerges lists each way to make a token from two others, by the rank of what is made.
-func rankMerges(ranks map[string]int32) [][2]string {
+func rankMerges(ranks map[string]int32) ([][2]string, error) {
 	var merges [][2]string
-	for token := range ranks {
+	var work pieceWork
+	for token, rank := range ranks {
+		if err := work.add(int(rank), len(token), 1); err != nil {
+			return nil, err
+		}
 		for i := 1; i < len(token); i++ {
 			if _, ok := ranks[token[:i]]; !ok {
 				continue
@@ -128,5 +135,5 @@ func rankMerges(ranks map[string]int32) [][2]string {
 	slices.SortFunc(merges, func(a, b [2]string) int {
 		return cmp.Or(cmp.Compare(ranks[a[0]+a[1]], ranks[b[0]+b[1]]), cmp.Compare(len(a[0]), len(b[0])))
 	})
-	return merges
+	return merges, nil
 }

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"unicode/utf8"
@@ -160,6 +161,9 @@ func (v *spm) unigram(vocab map[string]int32) (*unigram, error) {
 	}
 	var keys []trieKey
 	for id, piece := range v.pieces {
+		if len(piece) > maxPiece {
+			return nil, fmt.Errorf("tokenizer: piece %d has %d bytes, at most %d are allowed", id, len(piece), maxPiece)
+		}
 		switch v.kind(id) {
 		case kindNormal:
 			m.scores[id] = float64(v.scores[id])

@@ -7,9 +7,9 @@ import "unicode/utf8"
 type wordPiece struct {
 	vocab    map[string]int32
 	prefix   string // of continuation tokens, "##"
-	unk      int32
-	maxChars int // longer words are unknown
-	maxBytes int // of the longest token, without prefix
+	unk      int32  // -1: the vocabulary lacks it
+	maxChars int    // longer words are unknown
+	maxBytes int    // of the longest token, without prefix
 	cache    *wordCache
 }
 
@@ -38,7 +38,7 @@ func (m *wordPiece) encode(dst []int32, piece string) []int32 {
 
 func (m *wordPiece) encodeWord(dst []int32, word string) []int32 {
 	if utf8.RuneCountInString(word) > m.maxChars {
-		return append(dst, m.unk)
+		return m.unknown(dst, word)
 	}
 	start := len(dst)
 	buf := make([]byte, 0, 64)
@@ -51,12 +51,19 @@ func (m *wordPiece) encodeWord(dst []int32, word string) []int32 {
 		buf = append(buf, word[from:min(len(word), from+m.maxBytes)]...)
 		id, n := m.longest(buf, prefix)
 		if n == 0 {
-			return append(dst[:start], m.unk)
+			return m.unknown(dst[:start], word)
 		}
 		dst = append(dst, id)
 		from += n
 	}
 	return dst
+}
+
+func (m *wordPiece) unknown(dst []int32, word string) []int32 {
+	if m.unk < 0 {
+		panic(&UnknownTextError{word})
+	}
+	return append(dst, m.unk)
 }
 
 // longest returns the longest token that begins candidate and how many bytes of the word it takes; 0: none.
