@@ -22,6 +22,7 @@ func (d *decoder) mixture(count string, width int) {
 	case n > maxExperts/max(d.blocks, 1):
 		c.fail("%d experts in each of %d blocks are too many; Hone takes at most %d in all", n, d.blocks, maxExperts)
 	}
+	c.RefuseGGUF("expert_gating_func", 1) // softmax
 	c.RefuseGGUF("expert_shared_count", 0)
 	c.RefuseGGUF("expert_weights_scale", 1)
 	c.RefuseGGUF("expert_group_count", 1)
