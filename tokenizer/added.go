@@ -28,13 +28,14 @@ type addedSet struct {
 	first   [256]bool
 	next    map[uint64]uint32 // node<<8 | byte → node; the root is 0
 	ends    map[uint32]int    // node → index of the token that ends there
+	leads   map[uint32]bool   // nodes from which a special token may go on
 	only    byte              // the only first byte, if there is one
 	single  bool
 	special bool // there are special tokens among them
 }
 
 func newAddedSet(tokens []addedToken, spelling func(string) string) (*addedSet, error) {
-	s := &addedSet{ids: map[string]int32{}, tokens: tokens, next: map[uint64]uint32{}, ends: map[uint32]int{}}
+	s := &addedSet{ids: map[string]int32{}, tokens: tokens, next: map[uint64]uint32{}, ends: map[uint32]int{}, leads: map[uint32]bool{}}
 	nodes := uint32(1)
 	for i, t := range tokens {
 		s.ids[t.Content] = t.ID
@@ -49,6 +50,9 @@ func newAddedSet(tokens []addedToken, spelling func(string) string) (*addedSet, 
 		s.first[text[0]] = true
 		node := uint32(0)
 		for j := range len(text) {
+			if j > 0 && t.Special {
+				s.leads[node] = true
+			}
 			key := uint64(node)<<8 | uint64(text[j])
 			if s.next[key] == 0 {
 				s.next[key] = nodes

@@ -61,8 +61,8 @@ func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool, extr
 	return c.render(messages, addGenerationPrompt, extra, nil)
 }
 
-// Prompt is Render for encoding with EncodeOptions.Marked: texts of messages and of extra that spell special tokens are
-// marked, so that they stay ordinary text, while those that the template writes are special tokens. Without such texts
+// Prompt is Render for encoding with EncodeOptions.Marked: texts of messages and of extra, and their keys, that spell special
+// tokens or end as one begins are marked, so that they stay ordinary text, while those that the template writes are special tokens. Without such texts
 // it is what Render returns. The template must be that of TemplateOf.
 func (c *ChatTemplate) Prompt(messages []Message, addGenerationPrompt bool, extra map[string]any) (string, error) {
 	if c.mark == nil {

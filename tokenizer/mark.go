@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"hone/internal/jinja"
@@ -11,12 +12,23 @@ import (
 // keeps for such uses; two of them stand for one that is part of the text.
 const plainMark = string(jinja.Mark)
 
-// mark puts a mark before each place of a text where a special token is spelled.
+// mark puts a mark before each place of a text where a special token is spelled, or where its end begins to spell one that
+// another text may go on with. Where the normalizer makes a special token of other characters, all are marked.
 func (p *pipeline) mark(text string) string {
+	end := len(strings.TrimRightFunc(text, unicode.IsSpace)) // templates trim
+	marked := markAt(text, func(i int) bool { return p.raw.specialAt(text, i, end) || p.normalized.specialAt(text, i, end) })
+	if p.norm != nil && p.normalized.special && p.spellsNormalized(marked) {
+		return markAt(text, func(int) bool { return true })
+	}
+	return marked
+}
+
+// markAt puts marks before the characters at some places of a text, and doubles those that it holds.
+func markAt(text string, special func(i int) bool) string {
 	var b strings.Builder
 	done := 0
 	for i, r := range text {
-		if r == jinja.Mark || p.raw.specialAt(text, i) || p.normalized.specialAt(text, i) {
+		if r == jinja.Mark || special(i) {
 			b.WriteString(text[done:i])
 			b.WriteString(plainMark)
 			done = i
@@ -29,8 +41,18 @@ func (p *pipeline) mark(text string) string {
 	return b.String()
 }
 
-// specialAt tells whether a special token begins at text[i].
-func (s *addedSet) specialAt(text string, i int) bool {
+// spellsNormalized tells whether a marked text still spells a special token once it is normalised.
+func (p *pipeline) spellsNormalized(marked string) bool {
+	found := false
+	text, plain := unmark(marked)
+	p.normalized.eachPlain(text, 0, plain, func(part string) {
+		p.normalized.cut(p.norm.normalize(part), true, nil, func(id int32, _ string) { found = found || p.special[id] })
+	})
+	return found
+}
+
+// specialAt tells whether a special token begins at text[i], whole or up to end.
+func (s *addedSet) specialAt(text string, i, end int) bool {
 	if len(s.ends) == 0 || !s.first[text[i]] {
 		return false
 	}
@@ -40,6 +62,9 @@ func (s *addedSet) specialAt(text string, i int) bool {
 			return false
 		}
 		if k, ok := s.ends[node]; ok && s.tokens[k].Special {
+			return true
+		}
+		if j+1 == end && s.leads[node] {
 			return true
 		}
 	}

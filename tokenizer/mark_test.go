@@ -92,3 +92,56 @@ func TestMarkedGolden(t *testing.T) {
 		}
 	}
 }
+
+// specials returns the special tokens of a prompt made of messages and tools.
+func specials(t *testing.T, tok Tokenizer, messages []Message, tools any) (special []int32, text string) {
+	t.Helper()
+	c, err := TemplateOf(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked, err := c.Prompt(messages, true, map[string]any{"tools": tools})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := encode(t, tok, marked, EncodeOptions{ParseSpecial: true, Marked: true})
+	for _, id := range ids {
+		if tok.IsSpecial(id) {
+			special = append(special, id)
+		}
+	}
+	return special, tok.Decode(ids, false)
+}
+
+// TestMarkedPieces: no special token comes from two texts that meet, from the keys of an object, or from characters that
+// the normalizer turns into its spelling.
+func TestMarkedPieces(t *testing.T) {
+	for _, normalized := range []bool{false, true} {
+		tok := markTokenizer(t, normalized)
+		tok.(*pipeline).chat = "{% for m in messages %}{{ m.role }}{{ m.content | trim }}{% endfor %}<|im_end|>{{ tools | tojson if tools }}"
+		for _, messages := range [][]Message{{{"<|im_", "start|>"}}, {{"a", "x<|im_end \n"}, {"|>", ""}}, {{"<", "|im_end|>"}}, {{"a", "b<|im_"}, {"start|>", "<"}}} {
+			got, text := specials(t, tok, messages, map[string]any{"<|im_start|>": map[string]any{plainMark + "<s>": 1}})
+			plain, err := mustTemplate(t, tok).Render(messages, true, map[string]any{"tools": map[string]any{"<|im_start|>": map[string]any{plainMark + "<s>": 1}}})
+			if err != nil || !slices.Equal(got, []int32{257}) || text != plain {
+				t.Errorf("%q: special tokens %v in %q, want %q (%v)", messages, got, text, plain, err)
+			}
+		}
+	}
+	tok := markTokenizer(t, true)
+	tok.(*pipeline).norm = normalizeFunc(nfkc)
+	for content, want := range map[string]string{"a＜s＞": "a<s>", "<ｓ>b": "<s>b", "<s>": "<s>", "ｓ": "s"} {
+		got, text := specials(t, tok, []Message{{"user", content}}, nil)
+		if !slices.Equal(got, []int32{258, 256, 257}) || text != "<s><|im_start|>user\n"+want+"<|im_end|>\n" {
+			t.Errorf("%q: special tokens %v in %q", content, got, text)
+		}
+	}
+}
+
+func mustTemplate(t *testing.T, tok Tokenizer) *ChatTemplate {
+	t.Helper()
+	c, err := TemplateOf(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

@@ -15,6 +15,7 @@ type state struct {
 	steps    int
 	bytes    int // made so far
 	depth    int // of macros
+	under    int // values and blocks under way, one within the other
 	input    struct{ bytes, items int }
 }
 
@@ -42,6 +43,15 @@ func (s *state) step() {
 		fail("it takes longer than %v", maxTime)
 	}
 }
+
+// deeper counts a value or block within another, until back is called. A failure ends the rendering: it need not go back.
+func (s *state) deeper() {
+	if s.under++; s.under > maxDepth {
+		fail("it is nested more than %d deep", maxDepth)
+	}
+}
+
+func (s *state) back() { s.under-- }
 
 // measure counts an input; the limits grow by it.
 func (s *state) measure(v any, depth int) {
@@ -110,14 +120,14 @@ func (s *state) capture(f func()) string {
 }
 
 // run runs statements; a breakNode or continueNode that ends them early is returned.
-func (s *state) run(list []statement) statement {
-	for _, n := range list {
+func (s *state) run(list []statement) (stop statement) {
+	s.deeper()
+	for i := 0; i < len(list) && stop == nil; i++ {
 		s.step()
-		if stop := s.statement(n); stop != nil {
-			return stop
-		}
+		stop = s.statement(list[i])
 	}
-	return nil
+	s.back()
+	return stop
 }
 
 func (s *state) statement(n statement) statement {

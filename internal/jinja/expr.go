@@ -8,6 +8,13 @@ import (
 
 func (s *state) eval(e expr) any {
 	s.step()
+	s.deeper()
+	v := s.value(e)
+	s.back()
+	return v
+}
+
+func (s *state) value(e expr) any {
 	switch e := e.(type) {
 	case constExpr:
 		return e.value
@@ -15,7 +22,7 @@ func (s *state) eval(e expr) any {
 		if v, ok := s.scope.find(e.name); ok {
 			return v
 		}
-		return undefined{e.name}
+		return undefined(e)
 	case listExpr:
 		s.made(0, len(e.items))
 		l := &list{items: s.evalAll(e.items)}

@@ -145,12 +145,16 @@ func filterFloat(_ *state, v any, a args) any {
 	return a.or(0, "default", 0.0)
 }
 
+// maxDigits is how many digits the longest float64 has behind its point: more round nothing.
+const maxDigits = 1074
+
 func filterRound(_ *state, v any, a args) any {
 	_, f, integer, ok := numberOf(v)
 	if !ok {
 		fail("%s cannot be rounded", typeName(v))
 	}
-	scale := math.Pow(10, float64(min(max(a.integer(0, "precision", 0), -15), 15)))
+	places := int(min(max(a.integer(0, "precision", 0), -maxDigits), maxDigits))
+	scale := math.Pow(10, float64(min(max(places, -15), 15)))
 	switch a.text(1, "method", "common") {
 	case "ceil":
 		return math.Ceil(f*scale) / scale
@@ -160,7 +164,7 @@ func filterRound(_ *state, v any, a args) any {
 	if integer {
 		return f
 	}
-	if t, err := strconv.ParseFloat(strconv.FormatFloat(f, 'f', int(max(a.integer(0, "precision", 0), 0)), 64), 64); err == nil && scale >= 1 {
+	if t, err := strconv.ParseFloat(strconv.FormatFloat(f, 'f', max(places, 0), 64), 64); err == nil && scale >= 1 {
 		return t
 	}
 	return math.RoundToEven(f*scale) / scale
@@ -172,6 +176,7 @@ func filterWords(s *state, v any, _ args) any {
 
 func filterTruncate(s *state, v any, a args) any {
 	t, end := []rune(s.text(v)), a.text(2, "end", "...")
+	s.room(4*len(t) + len(end))
 	length := int(min(max(a.integer(0, "length", 255), 0), maxText))
 	if len(t) <= length+int(min(a.integer(3, "leeway", 5), maxText)) {
 		return string(t)
@@ -247,10 +252,12 @@ func filterMap(s *state, v any, a args) any {
 		if f == nil {
 			fail("the filter %s is not supported", quote(s.text(a.list[0])))
 		}
+		s.deeper() // map may call itself
 		for _, item := range items {
 			s.step()
 			out.items = append(out.items, f(s, item, args{a.list[1:], a.named}))
 		}
+		s.back()
 		return out
 	}
 	for _, item := range items {

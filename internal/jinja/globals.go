@@ -83,7 +83,9 @@ func raise(s *state, list_ []any, _ map[string]any) any {
 }
 
 func strftimeNow(s *state, list_ []any, _ map[string]any) any {
-	return strftime(s.now(), args{list: list_}.text(0, "format", ""))
+	text := strftime(s.now(), args{list: list_}.text(0, "format", ""))
+	s.room(len(text))
+	return text
 }
 
 // strftime formats a time as Python does; a directive that is not known is an error.

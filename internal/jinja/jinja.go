@@ -16,6 +16,7 @@ const (
 	maxNesting = 64      // of brackets and operators, of blocks, of macros
 	maxTime    = 2 * time.Second
 	maxSteps   = 1 << 23 // values computed, statements run
+	maxDepth   = 4096    // of values and blocks under way: the stack of a Go program that runs out ends it
 	maxText    = 1 << 20 // bytes of one text, beyond twice the input
 	maxItems   = 1 << 17 // of one list, likewise
 	maxMade    = 256 << 20

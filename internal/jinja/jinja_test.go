@@ -56,6 +56,11 @@ var hostile = map[string]string{
 	"comparing":            "{% set l = ['x'] %}{% set m = ['x'] %}" + strings.Repeat("{% set l = [l, l] %}{% set m = [m, m] %}", 60) + "{{ l == m }}",
 	"unknown statement":    "{% include 'x' %}",
 	"recursive loop":       "{% for x in messages recursive %}{{ loop(messages) }}{% endfor %}",
+	"long or in macros":    "{% macro m(n) %}{{ (m(n+1) if n < 62 else 1) " + strings.Repeat(" or 0", 3000) + " }}{% endmacro %}{{ m(0) }}",
+	"comparing deep lists": "{% set a = namespace(x=[]) %}{% set b = namespace(x=[]) %}{% for i in range(9999) %}{% set a.x = [a.x] %}{% set b.x = [b.x] %}{% endfor %}{{ a.x == b.x }}",
+	"sorting deep lists":   "{% set a = namespace(x=[]) %}{% set b = namespace(x=[]) %}{% for i in range(9999) %}{% set a.x = [a.x] %}{% set b.x = [b.x] %}{% endfor %}{{ [a.x, b.x] | sort }}",
+	"map of map":           "{{ ['x'] | map(*(['map'] * 100000)) | list }}",
+	"unclosed raw":         "{% raw %}" + strings.Repeat("{%", 100000),
 	"json depth":           "{{ '" + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "' | fromjson }}",
 }
 
@@ -74,6 +79,26 @@ func TestHostileTemplates(t *testing.T) {
 			}
 			t.Logf("%v: %v", time.Since(start), err)
 		})
+	}
+}
+
+// TestBounded: what asks for much where little is enough gets little, soon.
+func TestBounded(t *testing.T) {
+	for source, want := range map[string]string{
+		"{{ 1.5 | round(4000000000000000000) }}":                                                         "1.5",
+		"{{ 1234.5 | round(-4000000000000000000) }}":                                                     "0.0",
+		"{{ 'a'.ljust(-9223372036854775807 - 1) }}":                                                      "a",
+		"{% set a = 'é' * 400000 %}{% set b = 'y' * 400000 ~ 'é' %}{{ a.strip(b) }}{{ 'éxé'.strip(b) }}": "x",
+		"{% raw %} {%{{ {%- endraw -%}\n x":                                                              " {%{{x",
+		"{% raw %}a\n  {% endraw %}\nx":                                                                  "a\nx",
+	} {
+		c, err := Compile(source)
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		if got, err := c.Render(Variables{}, time.Now); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", source, got, err, want)
+		}
 	}
 }
 

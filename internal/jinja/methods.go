@@ -225,13 +225,24 @@ func all(in func(r rune) bool) method {
 // Python's white space: Unicode's, and four separators of ASCII.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1C && r <= 0x1F }
 
+// oneOf tells the characters of a text, of a long one too in little time.
+func oneOf(chars string) func(r rune) bool {
+	if len(chars) <= 32 {
+		return func(r rune) bool { return strings.ContainsRune(chars, r) }
+	}
+	set := map[rune]bool{}
+	for _, r := range chars {
+		set[r] = true
+	}
+	return func(r rune) bool { return set[r] }
+}
+
 // trimmed makes strip, lstrip and rstrip: of white space, or of given characters.
 func trimmed(left, right bool) method {
 	return func(_ *state, v any, a args) any {
 		cut := isSpace
 		if chars, ok := a.get(0, "chars"); ok && chars != nil {
-			set := a.text(0, "chars", "")
-			cut = func(r rune) bool { return strings.ContainsRune(set, r) }
+			cut = oneOf(a.text(0, "chars", ""))
 		}
 		t := v.(string)
 		if left {
@@ -343,9 +354,9 @@ func justified(left, right bool, usual string) method {
 	return func(s *state, v any, a args) any {
 		t := v.(string)
 		fill := a.text(1, "fillchar", usual)
-		width := a.integer(0, "width", 0)
-		s.room(int(min(max(width, 0), 1<<40)))
-		missing := int(width) - utf8.RuneCountInString(t)
+		width := int(min(max(a.integer(0, "width", 0), 0), 1<<40))
+		s.room(width)
+		missing := width - utf8.RuneCountInString(t)
 		if utf8.RuneCountInString(fill) != 1 || missing <= 0 {
 			return t
 		}
@@ -383,6 +394,7 @@ func init() {
 		"removeprefix": func(_ *state, v any, a args) any { return strings.TrimPrefix(v.(string), a.text(0, "prefix", "")) },
 		"removesuffix": func(_ *state, v any, a args) any { return strings.TrimSuffix(v.(string), a.text(0, "suffix", "")) },
 		"splitlines": func(s *state, v any, _ args) any {
+			s.room(len(v.(string)))
 			t := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(v.(string))
 			if t == "" {
 				return &list{}

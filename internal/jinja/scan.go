@@ -1,7 +1,9 @@
 package jinja
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -133,25 +135,26 @@ func skipString(s string, i int) int {
 	return min(i+1, len(s))
 }
 
+// endRaw is the tag that ends a raw block.
+var endRaw = regexp.MustCompile(`\{%([-+]?)\s*endraw\s*([-+]?)%\}`)
+
 // rawText reads up to {% endraw %}.
 func rawText(s string, lineStart bool) (text, rest string, start bool, err error) {
-	for from := 0; ; {
-		at := strings.Index(s[from:], "{%")
-		if at < 0 {
-			return "", "", false, fmt.Errorf("a raw block is not closed")
-		}
-		at += from
-		inside, left, right, after, err := tagAt(s[at:])
-		if err == nil && strings.TrimSpace(inside) == "endraw" {
-			text = s[:at]
-			if left == '-' {
-				text = strings.TrimRightFunc(text, unicode.IsSpace)
-			} else if left == 0 {
-				text = stripIndent(text, lineStart)
-			}
-			rest, start = trimAfter(after, '%', right)
-			return text, rest, start, nil
-		}
-		from = at + 2
+	at := endRaw.FindStringSubmatchIndex(s)
+	if at == nil {
+		return "", "", false, errors.New("a raw block is not closed")
 	}
+	text = s[:at[0]]
+	switch s[at[2]:at[3]] {
+	case "-":
+		text = strings.TrimRightFunc(text, unicode.IsSpace)
+	case "":
+		text = stripIndent(text, lineStart)
+	}
+	var right byte
+	if at[4] < at[5] {
+		right = s[at[4]]
+	}
+	rest, start = trimAfter(s[at[1]:], '%', right)
+	return text, rest, start, nil
 }

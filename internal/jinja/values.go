@@ -107,7 +107,7 @@ func NewObject(pairs ...any) any {
 // NewList makes a list.
 func NewList(items []any) any { return &list{items: items} }
 
-// MapTexts returns a value with each text in it, keys apart, replaced by f of it.
+// MapTexts returns a value with each text in it, keys too, replaced by f of it; f makes different texts of different ones.
 func MapTexts(v any, f func(string) string) any {
 	switch v := v.(type) {
 	case string:
@@ -121,7 +121,7 @@ func MapTexts(v any, f func(string) string) any {
 	case *dict:
 		out := newDict()
 		for _, k := range v.keys {
-			out.set(k, MapTexts(v.values[k], f))
+			out.set(MapTexts(k, f), MapTexts(v.values[k], f))
 		}
 		return out
 	}
@@ -223,6 +223,13 @@ func truth(v any) bool {
 
 func (s *state) equal(a, b any) bool {
 	s.step()
+	s.deeper()
+	same := s.same(a, b)
+	s.back()
+	return same
+}
+
+func (s *state) same(a, b any) bool {
 	if x, f, xi, ok := numberOf(a); ok {
 		y, g, yi, ok := numberOf(b)
 		return ok && (xi && yi && x == y || !(xi && yi) && f == g)
@@ -257,6 +264,13 @@ func (s *state) equal(a, b any) bool {
 // order compares two values that have an order.
 func (s *state) order(a, b any) int {
 	s.step()
+	s.deeper()
+	sign := s.sign(a, b)
+	s.back()
+	return sign
+}
+
+func (s *state) sign(a, b any) int {
 	if x, f, xi, ok := numberOf(a); ok {
 		if y, g, yi, ok := numberOf(b); ok {
 			if xi && yi {
