@@ -24,7 +24,7 @@ func intPanels() []IntPanel {
 			}
 		}
 	}
-	for _, blocks := range []int{1, 3} {
+	for _, blocks := range []int{1, 2} {
 		p := IntPanel{Cols: IntBlock * blocks, Group: 32, Out: 0.5}
 		for _, kind := range []struct {
 			bits                int
