@@ -237,6 +237,16 @@ func TestGGUFHostile(t *testing.T) {
 	}
 }
 
+// A vector of few bits a value does not take many times its file.
+func TestVectorMemory(t *testing.T) {
+	if _, err := vectorOf("tq2_0", []int{1 << 25}, make([]byte, 1<<25/256*66)); err == nil || !strings.Contains(err.Error(), "too many") {
+		t.Errorf("2^25 values in 2 bits: %v", err)
+	}
+	if v, err := vectorOf("tq2_0", []int{512}, make([]byte, 2*66)); err != nil || len(v) != 512 {
+		t.Errorf("512 values in 2 bits: %d, %v", len(v), err)
+	}
+}
+
 // Every truncation and every flipped byte of a small file is an error or a file that can be read, never a panic.
 func TestEveryByteDamaged(t *testing.T) {
 	for _, data := range [][]byte{good(), goodGGUF().bytes()} {

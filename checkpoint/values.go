@@ -43,12 +43,18 @@ func checkedMatrix(format string, rows, cols int, data []byte) (quant.Matrix, er
 	return m, nil
 }
 
+// maxVector is the number of values up to which a vector may take more than twice its bytes in the file: 64 MB decoded.
+const maxVector = 1 << 24
+
 // vectorOf decodes a tensor of any shape to float32.
 func vectorOf(format string, shape []int, data []byte) ([]float32, error) {
 	rows, cols := flat(shape)
 	m, err := checkedMatrix(format, rows, cols, data)
 	if err != nil {
 		return nil, err
+	}
+	if n := rows * cols; n > maxVector && 2*n > len(data) {
+		return nil, fmt.Errorf("shape %v as %s: %d values are too many for a vector, which is decoded whole", shape, format, n)
 	}
 	v := flatten(m)
 	for i, x := range v {
