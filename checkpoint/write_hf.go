@@ -123,7 +123,7 @@ func planWeight(w Weight, groups *groupTable) ([]Tensor, error) {
 	}
 	dtype := map[string]string{"f32": "F32", "f16": "F16", "bf16": "BF16"}[w.Matrix.Format()]
 	if dtype == "" {
-		return nil, fmt.Errorf("format %q has no exact place in safetensors; encode it as a Hone format first", w.Matrix.Format())
+		return nil, fmt.Errorf("format %q has no exact place in safetensors; encode it as a Hone format, or write a GGUF file (--out FILE.gguf)", w.Matrix.Format())
 	}
 	groups.dense(w.Name)
 	return []Tensor{{w.Name, dtype, shape, func(out io.Writer) error { return writeDense(out, dtype, w.Matrix) }}}, nil
@@ -178,4 +178,4 @@ func writeFloats(out io.Writer, dtype string, values []float32) error {
 
 var errNoWeight = errors.New("the name of a quantized matrix must end in .weight")
 
-var errZeroPoint = errors.New("its minima are no whole multiples of its scales, so compressed-tensors cannot hold them; encode it as a Hone format first")
+var errZeroPoint = errors.New("its minima are no whole multiples of its scales, so compressed-tensors cannot hold them; encode it as a Hone format, or write a GGUF file (--out FILE.gguf)")
