@@ -80,7 +80,7 @@ func (s *Store) Pull(ctx context.Context, p Pull) (Pulled, error) {
 	}
 	out.Fetched = w.fetched
 	for _, f := range files {
-		_ = s.root.Remove(hubDir + "/" + f.Key())
+		s.dropPart(f.Key(), f.Key())
 	}
 	return out, nil
 }
@@ -144,22 +144,17 @@ func (w *puller) origin() Origin {
 	return o
 }
 
-// build fetches every file, and then puts all of them in their places: what was fetched stays below cache/hub until the
-// model is whole.
+// build fetches every file and gives it a second name in its place: what was fetched stays below cache/hub until the model
+// is whole.
 func (w *puller) build(ctx context.Context, dir string) error {
 	if err := w.checkDisk(); err != nil {
 		return err
 	}
 	for _, f := range w.files {
-		if err := w.bring(ctx, f); err != nil {
+		if err := w.bring(ctx, f, filepath.Join(dir, filepath.FromSlash(f.To))); err != nil {
 			return err
 		}
 		w.before += f.Size
-	}
-	for _, f := range w.files {
-		if err := w.place(f, filepath.Join(dir, filepath.FromSlash(f.To))); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -202,13 +197,21 @@ func (s *Store) mayHold(f hub.File) bool {
 	return err == nil && st.Mode().IsRegular() && st.Size() == f.Size
 }
 
-// bring makes cache/hub hold the whole file, alone among all processes that want it.
-func (w *puller) bring(ctx context.Context, f hub.File) error {
+// bring makes cache/hub hold the whole file and puts it in its place, alone among all processes that want it.
+func (w *puller) bring(ctx context.Context, f hub.File, to string) error {
 	lock, err := w.lock("hub-" + f.Key())
 	if err != nil {
 		return err
 	}
 	defer lock.release()
+	if err := w.complete(ctx, f); err != nil {
+		return err
+	}
+	return w.place(f, to)
+}
+
+// complete makes cache/hub hold the whole file; its lock is held.
+func (w *puller) complete(ctx context.Context, f hub.File) error {
 	key := hubDir + "/" + f.Key()
 	whole := filepath.Join(w.dir, filepath.FromSlash(key))
 	w.tell(0)
@@ -221,7 +224,9 @@ func (w *puller) bring(ctx context.Context, f hub.File) error {
 		w.tell(f.Size)
 		return w.copyOf(blobsDir+"/"+f.SHA256, key)
 	}
-	_ = w.root.Chmod(key, 0o600) // one that was sealed and then damaged
+	if st, err := w.root.Stat(key); err == nil && st.Mode().Perm()&0o200 == 0 {
+		_ = w.root.Remove(key) // sealed: it may be a second name of a blob, which must not be written
+	}
 	start := int64(-1)
 	return w.Client.Fetch(ctx, w.list, f, whole, func(have int64) {
 		if start >= 0 && have > start {
@@ -292,9 +297,14 @@ func (s *Store) dropParts() {
 		if err != nil || time.Since(st.ModTime()) < keepParts {
 			continue
 		}
-		if lock, err := s.tryLock("hub-" + strings.TrimSuffix(e.Name(), ".bad")); err == nil && lock != nil {
-			_ = s.root.Remove(hubDir + "/" + e.Name())
-			lock.release()
-		}
+		s.dropPart(e.Name(), strings.TrimSuffix(e.Name(), ".bad"))
+	}
+}
+
+// dropPart removes a file of cache/hub unless somebody is busy with its content: then it is theirs to remove.
+func (s *Store) dropPart(name, key string) {
+	if lock, err := s.tryLock("hub-" + key); err == nil && lock != nil {
+		_ = s.root.Remove(hubDir + "/" + name)
+		lock.release()
 	}
 }

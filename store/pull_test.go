@@ -270,6 +270,41 @@ func TestPullKilled(t *testing.T) {
 	}
 }
 
+// A hub that lies about the size of content that the store has cannot change it, though cache/hub holds a second name of it.
+func TestPullSparesBlobs(t *testing.T) {
+	h := startHub(t, &hubtest.Hub{Files: model()})
+	s := open(t, t.TempDir())
+	got, err := pull(t, s, h, Pull{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := hub.New(h.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range got.Lineage.Files {
+		if f.Size < 100_000 {
+			continue
+		}
+		for _, more := range []int64{-1, 1} {
+			lie := hub.File{Path: f.Path, To: f.Path, Size: f.Size + more, SHA256: f.SHA256}
+			if err := s.copyOf(blobsDir+"/"+f.SHA256, hubDir+"/"+lie.Key()); err != nil {
+				t.Fatal(err)
+			}
+			w := &puller{Store: s, Pull: Pull{Client: client}, list: &hub.Listing{Repo: "owner/repo", Commit: hubtest.Commit}, files: []hub.File{lie}}
+			if err := w.bring(t.Context(), lie, filepath.Join(s.dir, tempDir, "x")); err == nil {
+				t.Errorf("%s of %d bytes was taken for %d", f.Path, f.Size, lie.Size)
+			}
+			if err := s.Verify("repo"); err != nil {
+				t.Errorf("%+d bytes: %v", more, err)
+			}
+			if err := s.root.Remove(hubDir + "/" + lie.Key()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // Two processes and two names at once: each file comes over the network once.
 func TestPullTogether(t *testing.T) {
 	files := model()

@@ -71,4 +71,11 @@ func TestChooseRefuses(t *testing.T) {
 	if _, err := Choose(l, ""); err == nil || !strings.Contains(err.Error(), "no digest") {
 		t.Errorf("a digest that is a path: %v", err)
 	}
+	for _, size := range []int64{-1, 1 << 62} { // two of the latter would be less than nothing
+		l := listed("model.safetensors")
+		l.Files[0].Size = size
+		if _, err := Choose(l, ""); err == nil || !strings.Contains(err.Error(), "a size of") {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
 }

@@ -19,6 +19,7 @@ const (
 	defaultEndpoint = "https://huggingface.co"
 	maxListing      = 64 << 20 // bytes of a repository's description
 	maxFiles        = 100_000
+	maxSize         = 1 << 46 // bytes of a file: the sum of all stays a number
 	maxHops         = 10
 	maxTries        = 6 // in a row that bring nothing
 	maxDials        = 3 // of the first request in a row that reach nobody
@@ -178,7 +179,7 @@ func (f File) check() error {
 		return err
 	}
 	switch {
-	case f.Size < 0:
+	case f.Size < 0 || f.Size > maxSize:
 		return fmt.Errorf("%s: a size of %d bytes", f.Path, f.Size)
 	case f.SHA256 != "" && !isHex(f.SHA256, 64), f.SHA256 == "" && !isHex(f.Git, 40):
 		return fmt.Errorf("%s: the hub tells no digest of it, so that it cannot be verified", f.Path)
