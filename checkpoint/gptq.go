@@ -35,7 +35,7 @@ func readGPTQ(c map[string]any) (*gptq, error) {
 	if q.bits, q.group, err = bitsAndGroup(c, "bits", "group_size"); err != nil {
 		return nil, err
 	}
-	if q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8 {
+	if !columnBits(q.bits) {
 		return nil, fmt.Errorf("%d bits are not served; 2, 3, 4 and 8 are", q.bits)
 	}
 	format, there := c["checkpoint_format"].(string)
@@ -61,6 +61,9 @@ func readGPTQ(c map[string]any) (*gptq, error) {
 	q.overrides = len(dynamic) > 0
 	return q, nil
 }
+
+// columnBits tells the bits that a code may have in these layouts.
+func columnBits(bits int) bool { return bits == 2 || bits == 3 || bits == 4 || bits == 8 }
 
 // bitsAndGroup reads the two numbers that both methods tell; a group of -1 (0 here) is a whole row.
 func bitsAndGroup(c map[string]any, bitsKey, groupKey string) (bits, group int, err error) {
@@ -158,8 +161,8 @@ func (w *columnWeight) checkCodes(cols, bits, along int) error {
 	if err := w.checkDims(); err != nil {
 		return err
 	}
-	if bits < 2 || bits > 8 {
-		return fmt.Errorf("qweight of shape %v holds no whole number of bits for each of %d columns", w.codes.shape, cols)
+	if !columnBits(bits) {
+		return fmt.Errorf("qweight of shape %v holds no 2, 3, 4 or 8 bits for each of %d columns", w.codes.shape, cols)
 	}
 	want := []int{cols, w.rows}
 	words, ok := packedWords(want[along], bits)
@@ -212,13 +215,15 @@ func (w *columnWeight) scales() ([]float32, error) {
 // zeros implements codeParts. Zero points stored less one get it back word by word, with the carry that was borrowed
 // when it was taken.
 func (w *columnWeight) zeros() []uint8 {
-	data := w.zero.data()
-	if w.plusOne {
-		data = addOnes(data, w.bits)
-	}
 	out, stride := make([]uint8, w.rows*w.groups), 4*w.zero.shape[1]
-	for k := range out {
-		out[k] = w.zeroAt(w, data[k%w.groups*stride:][:stride], k/w.groups)
+	for g := range w.groups {
+		words := w.zero.data()[g*stride:][:stride]
+		if w.plusOne {
+			words = addOnes(words, w.bits)
+		}
+		for i := range w.rows {
+			out[i*w.groups+g] = w.zeroAt(w, words, i)
+		}
 	}
 	return out
 }
@@ -227,7 +232,7 @@ func (w *columnWeight) zeros() []uint8 {
 func addOnes(data []byte, bits int) []byte {
 	out := slices.Clone(data)
 	if bits == 3 {
-		for k := range len(data) / 12 * 32 {
+		for k := range len(data) * 8 / 3 {
 			v := bitsAt(data, k, 3, 1, 0) + 1
 			for b := range 3 {
 				at := 3*k + b

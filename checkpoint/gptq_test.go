@@ -82,6 +82,19 @@ func TestZeroPointsCarry(t *testing.T) {
 	}
 }
 
+// The zero points of each group begin at a word of their own, also where 3 bits do not fill the words.
+func TestZeroPointsOfGroups(t *testing.T) {
+	layer := []rawTensor{
+		{"m.q_proj.qweight", "I32", []int{6, 8}, make([]byte, 6*8*4)}, // 64 columns of 3 bits, 8 rows
+		{"m.q_proj.qzeros", "I32", []int{2, 1}, words(2, 0o55555555)},
+		{"m.q_proj.scales", "F32", []int{2, 8}, f32Bytes(slices.Repeat([]float32{1}, 16)...)},
+	}
+	v, err := mustOpen(t, writeModel(t, methodConfig(strings.Replace(gptqFields, `"bits":4`, `"bits":3`, 1)), layer...)).Vector("m.q_proj.weight")
+	if err != nil || len(v) != 8*64 || slices.ContainsFunc(v, func(x float32) bool { return x != -6 }) {
+		t.Errorf("%v, %v; want -6 everywhere", v, err)
+	}
+}
+
 // What cannot be served exactly in integers, or is served in another way, is said.
 func TestCodedNotes(t *testing.T) {
 	static := quantConfigOf(`{"num_bits":4,"type":"int","strategy":"group","group_size":32}`,
