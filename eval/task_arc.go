@@ -65,7 +65,7 @@ var (
 func (in instruction) arc() (Item, error) {
 	parts := arcInstruction.FindStringSubmatch(in.Instruction)
 	if parts == nil {
-		return Item{}, fmt.Errorf("its instruction is %.60q…; expected a question, Answer1: …, and Answer format:", in.Instruction)
+		return Item{}, fmt.Errorf("its instruction is %.60q…; expected a question, then \"Answer1: …\" and so on, then \"Answer format: …\"", in.Instruction)
 	}
 	it := Item{Context: plainQuestion(parts[1])}
 	var names []string

@@ -25,7 +25,7 @@ func readBoolQ(data []byte) ([]Item, error) {
 		if r.Instruction != "" {
 			parts := boolInstruction.FindStringSubmatch(r.Instruction)
 			if parts == nil {
-				return Item{}, fmt.Errorf("its instruction is %.60q…; expected a question and Answer format:", r.Instruction)
+				return Item{}, fmt.Errorf("its instruction is %.60q…; expected a question, then \"Answer format: …\"", r.Instruction)
 			}
 			r.Question = parts[1]
 		}

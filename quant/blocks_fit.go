@@ -18,8 +18,6 @@ type blockFit struct {
 	f     *blockFormat
 	scale [16]float32 // of groups, before they are rounded to integers
 	low   [16]float32
-	q     [256]float32 // code minus zero
-	moved [32]float32
 }
 
 // fit sets all of b for the weights x.

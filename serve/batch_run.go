@@ -130,6 +130,9 @@ func (r *batchRun) append(ctx context.Context) error {
 	if sync := out.Sync(); err == nil {
 		err = sync
 	}
+	if closed := out.Close(); err == nil { // an open file cannot be renamed everywhere
+		err = closed
+	}
 	if err != nil {
 		return err
 	}

@@ -272,4 +272,7 @@ func TestPortable(t *testing.T) {
 			t.Errorf("%s became %s", pattern, got)
 		}
 	}
+	if _, err := newRegexMatcher(strings.Repeat("a", maxPattern+1)); err == nil || !strings.Contains(err.Error(), "are allowed") {
+		t.Errorf("a pattern of %d bytes: %v", maxPattern+1, err)
+	}
 }

@@ -294,7 +294,13 @@ type regexMatcher struct {
 	limits time.Duration // of a piece, before what its length adds
 }
 
+// maxPattern bounds the work of reading a pattern, which grows with the square of its bytes; real ones have a few hundred.
+const maxPattern = 1 << 16
+
 func newRegexMatcher(pattern string) (*regexMatcher, error) {
+	if len(pattern) > maxPattern {
+		return nil, fmt.Errorf("a pattern has %d bytes, at most %d are allowed", len(pattern), maxPattern)
+	}
 	rewritten, err := portable(pattern)
 	if err != nil {
 		return nil, err
