@@ -229,7 +229,7 @@ func (c oracleCase) chunked(t testing.TB, x *nn.Exec, compare func(got []float32
 
 // noGGUF are the cases that a GGUF file cannot hold, and why.
 var noGGUF = map[string]string{
-	"opt": "no name in it", "opt-plain": "no name in it", "llama-yarn-ramp": "YaRN's ramp",
+	"opt": "no opt architecture", "opt-plain": "no opt architecture", "llama-yarn-ramp": "YaRN's ramp",
 	"gemma2-uncapped": "no soft caps", "qwen3moe-all": "norm_topk_prob is false", "olmoe-sum": "norm_topk_prob is true",
 	"gptoss-clamped": "clamped",
 }

@@ -120,8 +120,28 @@ func TestRopeTheta(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.HFConfig()["rope_theta"]; got != 12345.0 {
+		if got := d.HFConfig()["rope_theta"]; got != json.Number("12345.0") {
 			t.Errorf("theta %v of %v", got, change)
+		}
+	}
+}
+
+// TestWrittenNumbers: whole floats keep their decimal point and whole numbers have none, as transformers demands both.
+func TestWrittenNumbers(t *testing.T) {
+	change := m{"architectures": []any{"Gemma2ForCausalLM"}, "hidden_act": "gelu_pytorch_tanh", "final_logit_softcapping": json.Number("30"), "attn_logit_softcapping": 50.0,
+		"query_pre_attn_scalar": 4.0, "rms_norm_eps": 1e-5, "rope_parameters": m{"rope_type": "linear", "rope_theta": 10000.0, "factor": 3.0}}
+	d, err := FromConfig(with(llamaConfig(), change))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(d.HFConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"final_logit_softcapping":30.0,`, `"attn_logit_softcapping":50.0,`, `"query_pre_attn_scalar":4,`, `"rms_norm_eps":0.00001,`,
+		`"factor":3.0,`, `"rope_theta":10000.0,`, `"num_hidden_layers":`} {
+		if !bytes.Contains(b, []byte(want)) {
+			t.Errorf("no %s in %s", want, b)
 		}
 	}
 }

@@ -61,6 +61,9 @@ func (d *decoder) scoreScale(largest int) float64 {
 		scalar = shortest(float64(float32(1 / (f * f))))
 	}
 	c.note("query_pre_attn_scalar", "", scalar)
+	if scalar == math.Trunc(scalar) { // transformers wants a whole number
+		c.note("query_pre_attn_scalar", "", int(scalar))
+	}
 	scale := 1 / math.Sqrt(scalar)
 	if scalar != usual {
 		c.note("", "attention.scale", scale)

@@ -184,6 +184,9 @@ func (d *Design) GGUFTensors() ([]Stored, error) {
 	if d.config.unwritable != "" {
 		return nil, fmt.Errorf("a GGUF file cannot hold this model: %s", d.config.unwritable)
 	}
+	if d.GGUF == nil {
+		return nil, fmt.Errorf("a GGUF file cannot hold this model: the format has no %s architecture", d.arch.Name)
+	}
 	var parts []Part
 	for _, p := range d.Program.Params() {
 		place, ok := d.GGUF.place(p)

@@ -1,6 +1,11 @@
 package model
 
-import "hone/checkpoint"
+import (
+	"encoding/json"
+	"strings"
+
+	"hone/checkpoint"
+)
 
 // setting is one thing that was read of a config, under the names that the two kinds of file have for it ("": none).
 type setting struct {
@@ -57,10 +62,33 @@ func (d *Design) HFConfig() map[string]any {
 	out := map[string]any{"architectures": []any{d.arch.HF[0]}, "model_type": d.arch.Name}
 	for _, s := range d.config.settings {
 		if s.hf != "" {
-			out[s.hf] = s.value
+			out[s.hf] = spelled(s.value)
 		}
 	}
 	return out
+}
+
+// spelled gives whole floats a decimal point, as Python writes them: transformers refuses 30 where it wants 30.0.
+func spelled(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if b, err := json.Marshal(v); err == nil && !strings.ContainsAny(string(b), ".e") {
+			return json.Number(string(b) + ".0")
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, x := range v {
+			out[key] = spelled(x)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = spelled(x)
+		}
+		return out
+	}
+	return v
 }
 
 // GGUFMeta is the metadata of a GGUF file of the model, without its tokenizer.

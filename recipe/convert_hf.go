@@ -72,9 +72,12 @@ func (w *converter) files() (map[string][]byte, error) {
 		delete(config, "dtype")
 		config["torch_dtype"] = map[string]string{"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[w.c.Weights.Linears]
 	}
-	if tok != nil && w.m.File.Config().GGUF != nil && !w.m.Encoder() {
+	if meta := w.m.File.Config().GGUF; tok != nil && meta != nil && !w.m.Encoder() {
 		generation := ends(tok)
 		maps.Copy(config, generation)
+		if id, ok := meta.Int("tokenizer.ggml.padding_token_id"); ok { // transformers' own may lie beyond the vocabulary
+			config["pad_token_id"] = id
+		}
 		if files["generation_config.json"], err = indented(generation); err != nil {
 			return nil, err
 		}

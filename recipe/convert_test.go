@@ -106,7 +106,7 @@ func TestConvertBothWays(t *testing.T) {
 		m = next
 	}
 	config := m.HFConfig()
-	for key, want := range map[string]string{"torch_dtype": "float32", "bos_token_id": "256", "eos_token_id": "257"} {
+	for key, want := range map[string]string{"torch_dtype": "float32", "bos_token_id": "256", "eos_token_id": "257", "pad_token_id": "257"} {
 		if got, _ := json.Marshal(config[key]); strings.Trim(string(got), `"`) != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}

@@ -28,6 +28,7 @@ func tinyGGUF(t *testing.T) string {
 		{Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: kinds},
 		{Key: "tokenizer.ggml.merges", Value: []string{"a b"}},
 		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(256)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(257)},
+		{Key: "tokenizer.ggml.padding_token_id", Value: uint32(257)},
 	}
 	tensors := []checkpoint.GGUFTensor{random("token_embd.weight", 258, 64), random("output_norm.weight", 64)}
 	for b := range 2 {

@@ -62,6 +62,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
+	addCompletion(root)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
 	return report(errs, err)

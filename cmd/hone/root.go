@@ -79,6 +79,27 @@ func rootVerb(cmd *cobra.Command, args []string) error {
 	return usagef("unknown verb %q%s; `hone --help` lists all verbs", args[0], didYouMean(args[0], names))
 }
 
+// addCompletion adds the library's verb, which wants its output set, with an error where no known shell is named.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if cmd, _, err := root.Find([]string{"completion"}); err == nil {
+		cmd.Args, cmd.RunE = cobra.ArbitraryArgs, completionVerb
+	}
+}
+
+// completionVerb runs when no known shell was named.
+func completionVerb(cmd *cobra.Command, args []string) error {
+	var shells []string
+	for _, c := range cmd.Commands() {
+		shells = append(shells, c.Name())
+	}
+	given := "no shell"
+	if len(args) > 0 {
+		given = fmt.Sprintf("unknown shell %q%s", args[0], didYouMean(args[0], shells))
+	}
+	return usagef("%s; usage: hone completion SHELL, of %s", given, strings.Join(shells, ", "))
+}
+
 // usageError is a mistake in how the program was called: exit code 2.
 type usageError struct{ text string }
 
