@@ -146,6 +146,29 @@ func TestWrittenNumbers(t *testing.T) {
 	}
 }
 
+// TestGGUFNotes: what llama.cpp would pass over is told, and nothing else.
+func TestGGUFNotes(t *testing.T) {
+	mistral, gemma := []any{"MistralForCausalLM"}, []any{"Gemma2ForCausalLM"}
+	for _, c := range []struct {
+		change m
+		want   string
+	}{
+		{nil, ""},
+		{m{"architectures": mistral, "sliding_window": 5}, "the sliding window of 5 tokens"},
+		{m{"architectures": mistral, "sliding_window": nil}, ""},
+		{m{"architectures": mistral, "sliding_window": 1 << 20}, ""}, // longer than any text
+		{m{"architectures": gemma, "hidden_act": "gelu_pytorch_tanh", "query_pre_attn_scalar": 9}, "query_pre_attn_scalar 9"},
+	} {
+		d, err := FromConfig(with(llamaConfig(), c.change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(d.GGUFNotes(), ";"); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q, want %q", c.change, got, c.want)
+		}
+	}
+}
+
 // TestWrittenConfig: the config that is made up for a model from GGUF is one of the same model.
 func TestWrittenConfig(t *testing.T) {
 	d, err := FromConfig(with(llamaConfig(), m{"rms_norm_eps": 0.25, "rope_theta": 777.0, "attention_bias": true}))

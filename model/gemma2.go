@@ -67,6 +67,7 @@ func (d *decoder) scoreScale(largest int) float64 {
 	scale := 1 / math.Sqrt(scalar)
 	if scalar != usual {
 		c.note("", "attention.scale", scale)
+		c.unheardOf("the scale of attention, query_pre_attn_scalar %v", scalar)
 	}
 	return scale
 }

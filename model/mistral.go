@@ -21,6 +21,9 @@ func mistral(c *Config) *decoder {
 
 // sameWindow gives all blocks one sliding window.
 func (d *decoder) sameWindow(window int) {
+	if window > 0 && window < d.context {
+		d.c.unheardOf("the sliding window of %d tokens", window)
+	}
 	for i := range d.windows {
 		d.windows[i] = window
 	}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"hone/checkpoint"
@@ -56,6 +57,14 @@ func (c *Config) noGGUF(why string) {
 		c.unwritable = why
 	}
 }
+
+// unheardOf tells what llama.cpp passes over in a GGUF file of the model, whose results are then other ones there.
+func (c *Config) unheardOf(format string, args ...any) {
+	c.unheard = append(c.unheard, "llama.cpp computes this model otherwise: of its files it does not read "+fmt.Sprintf(format, args...))
+}
+
+// GGUFNotes says where other programs give other results for a GGUF file of the model.
+func (d *Design) GGUFNotes() []string { return d.config.unheard }
 
 // HFConfig is a config.json of the model, whatever kind of file it came from.
 func (d *Design) HFConfig() map[string]any {

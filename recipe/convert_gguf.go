@@ -27,6 +27,9 @@ func (w *converter) gguf(out string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.m.Path, err)
 	}
+	for _, note := range w.m.Design.GGUFNotes() {
+		w.note("%s", note)
+	}
 	planned, err := w.plan(stored)
 	if err != nil {
 		return err

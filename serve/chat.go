@@ -91,7 +91,11 @@ func (s *Server) serveChat(x *exchange) error {
 // generates refuses a request for text when the model makes none.
 func (s *Server) generates(what string) error {
 	if s.config.Generator == nil {
-		return invalid("model", "unsupported_model", "the model %s is an encoder: it serves /v1/embeddings and has no %s", s.config.Models[0], what)
+		path := "/v1/embeddings"
+		if s.config.Classes != nil {
+			path = "/v1/classify"
+		}
+		return invalid("model", "unsupported_model", "the model %s is an encoder: it serves %s and has no %s", s.config.Models[0], path, what)
 	}
 	return nil
 }

@@ -81,6 +81,8 @@ func TestClassifyRefusals(t *testing.T) {
 		{text, classify, input, 400, "model", "unsupported_model", "since it makes text: serve an encoder with a classification head"},
 		{encoder, classify, input, 400, "model", "unsupported_model", "since it makes embeddings"},
 		{three, embeddings, input, 400, "model", "unsupported_model", "has no embeddings, since it is a classifier"},
+		{three, "/v1/completions", `{"model":"tiny","prompt":"a"}`, 400, "model", "unsupported_model", "it serves /v1/classify and has no completions"},
+		{encoder, "/v1/completions", `{"model":"tiny","prompt":"a"}`, 400, "model", "unsupported_model", "it serves /v1/embeddings and has no completions"},
 		{text, embeddings, input, 400, "model", "unsupported_model", "has no embeddings, since it makes text"},
 		{three, classify, `{"model":"other","input":"a"}`, 404, "model", "model_not_found", "other"},
 		{three, classify, `{"model":"tiny"}`, 400, "input", "missing_required_parameter", "input"},
