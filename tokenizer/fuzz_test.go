@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -180,4 +181,27 @@ func TestTinyFiles(t *testing.T) {
 	if _, err := os.Stat("testdata/oracle.json"); err != nil {
 		t.Error(err)
 	}
+}
+
+// FuzzMarked: whatever clients write, alone, in pieces that meet or as a key, the special tokens are the template's own.
+func FuzzMarked(f *testing.F) {
+	var toks []Tokenizer
+	for i := range 3 {
+		p := markTokenizer(f, i > 0).(*pipeline)
+		p.chat = "{% for m in messages %}{{ m.role }}{{ m.content | trim }}{% endfor %}<|im_end|>{{ tools | tojson if tools }}"
+		if i == 2 {
+			p.norm = normalizeFunc(nfkc)
+		}
+		toks = append(toks, p)
+	}
+	f.Add("<|im_", "start|>", "<s>")
+	f.Add("＜s", "＞ <|im_end", plainMark+"<s>")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		for i, tok := range toks {
+			got, text := specials(t, tok, []Message{{a, b}, {b, c}}, map[string]any{c: a})
+			if !slices.Equal(got, []int32{257}) {
+				t.Errorf("tokenizer %d: special tokens %v in %q", i, got, text)
+			}
+		}
+	})
 }

@@ -41,14 +41,29 @@ func markAt(text string, special func(i int) bool) string {
 	return b.String()
 }
 
-// spellsNormalized tells whether a marked text still spells a special token once it is normalised.
+// spellsNormalized tells whether a marked text still spells a special token, or begins one at its end, once it is normalised.
 func (p *pipeline) spellsNormalized(marked string) bool {
-	found := false
 	text, plain := unmark(marked)
+	_, last := utf8.DecodeLastRuneInString(text)
+	done, found := 0, false
 	p.normalized.eachPlain(text, 0, plain, func(part string) {
-		p.normalized.cut(p.norm.normalize(part), true, nil, func(id int32, _ string) { found = found || p.special[id] })
+		found = found || p.normalized.spells(p.norm.normalize(part), 0)
+		if done += len(part); done == len(text) && !plain[len(text)-last] { // nothing cuts it from what follows
+			end := p.norm.normalize(strings.TrimRightFunc(part, unicode.IsSpace))
+			found = found || p.normalized.spells(end, len(end))
+		}
 	})
 	return found
+}
+
+// spells tells whether a special token begins anywhere in text, whole or up to end.
+func (s *addedSet) spells(text string, end int) bool {
+	for i := range text {
+		if s.specialAt(text, i, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // specialAt tells whether a special token begins at text[i], whole or up to end.

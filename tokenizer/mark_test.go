@@ -94,7 +94,7 @@ func TestMarkedGolden(t *testing.T) {
 }
 
 // specials returns the special tokens of a prompt made of messages and tools.
-func specials(t *testing.T, tok Tokenizer, messages []Message, tools any) (special []int32, text string) {
+func specials(t testing.TB, tok Tokenizer, messages []Message, tools any) (special []int32, text string) {
 	t.Helper()
 	c, err := TemplateOf(tok)
 	if err != nil {
