@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Cores is what others take of the cores, and what holds them back. What cannot be read is zero.
@@ -230,5 +231,11 @@ func word(root fs.FS, name string) string {
 
 // String names the process for people.
 func (p Process) String() string {
-	return fmt.Sprintf("%s (process %d) uses %.1f cores", p.Name, p.PID, p.Cores)
+	name := strings.Map(func(r rune) rune { // a process may call itself anything, what steers a terminal too
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, p.Name)
+	return fmt.Sprintf("%s (process %d) uses %.1f cores", name, p.PID, p.Cores)
 }

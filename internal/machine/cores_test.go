@@ -82,3 +82,10 @@ func TestPlaces(t *testing.T) {
 		t.Error("something was read from nothing")
 	}
 }
+
+// TestProcessName: a name cannot steer the terminal that shows it.
+func TestProcessName(t *testing.T) {
+	if got := (Process{PID: 7, Name: "a\x1b[2J\nb", Cores: 1}).String(); got != "a?[2J?b (process 7) uses 1.0 cores" {
+		t.Errorf("%q", got)
+	}
+}
