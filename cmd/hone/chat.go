@@ -42,7 +42,7 @@ func (f *runFlags) converse(cmd *cobra.Command, g *generator) error {
 		}
 		ctx, stop := signal.NotifyContext(context.WithoutCancel(cmd.Context()), os.Interrupt)
 		defer stop()
-		out, _, err := g.answer(ctx, f.sampling.request(ids), w)
+		out, _, err := g.answer(ctx, f.sampling.request(ids), terminal(w))
 		if err == nil && out.Finish == engine.FinishLength {
 			fmt.Fprintf(w, "\nnote: cut off after %d tokens; /set max-tokens N allows more, as far as --ctx goes", len(out.Tokens))
 		}

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
+	"unicode"
+
+	"golang.org/x/term"
 )
 
 // bytesText writes a size in the unit that fits: 98.4 MB.
@@ -32,4 +37,29 @@ func table(w io.Writer, rows [][]string) error {
 		fmt.Fprintln(t)
 	}
 	return t.Flush()
+}
+
+// terminal is a writer of a model's text to w: where w is a terminal, characters that would steer it (escape sequences)
+// are shown as U+FFFD. A pipe or a file gets the text as it is.
+func terminal(w io.Writer) io.Writer {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return tame{w}
+	}
+	return w
+}
+
+// tame replaces control characters but line feed and tab.
+type tame struct{ w io.Writer }
+
+func (t tame) Write(p []byte) (int, error) {
+	shown := bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, p)
+	if _, err := t.w.Write(shown); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,5 +39,17 @@ func TestBytesLine(t *testing.T) {
 		if got := bytesLine("m", 1e9, c.have, 4e9, c.spent); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// TestTame: a model's text cannot steer the terminal that shows it.
+func TestTame(t *testing.T) {
+	var b strings.Builder
+	text := "a\tb\n\x1b]0;title\x07\x9b é\r👩‍🚀"
+	if n, err := fmt.Fprint(tame{&b}, text); err != nil || n != len(text) {
+		t.Errorf("%d %v", n, err)
+	}
+	if want := "a\tb\n\ufffd]0;title\ufffd\ufffd é\ufffd👩‍🚀"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
 	}
 }

@@ -190,7 +190,7 @@ func (f *runFlags) once(cmd *cobra.Command, g *generator, prompt string) error {
 	if len(ids) == 0 {
 		return errors.New("the prompt is empty and the model has no token that begins a text: give a PROMPT")
 	}
-	text := io.Writer(cmd.OutOrStdout())
+	text := terminal(cmd.OutOrStdout())
 	if *f.json {
 		text = io.Discard
 	}
