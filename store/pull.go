@@ -88,24 +88,14 @@ func (s *Store) Pull(ctx context.Context, p Pull) (Pulled, error) {
 // FindPulled returns the newest model that was pulled by a source's name, or by a commit that its revision is the
 // beginning of.
 func (s *Store) FindPulled(source hub.Source) (Entry, bool, error) {
-	all, err := s.List()
-	if err != nil {
-		return Entry{}, false, err
-	}
-	var best Entry
-	found := false
-	for _, e := range all {
+	return s.newest(func(l Lineage) bool {
 		var o Origin
-		if e.Err != nil || e.Lineage.Recipe != pullRecipe || json.Unmarshal(e.Lineage.RecipeSteps, &o) != nil {
-			continue
+		if l.Recipe != pullRecipe || json.Unmarshal(l.RecipeSteps, &o) != nil {
+			return false
 		}
-		same := o.Repo == source.Repo && o.File == source.File
 		at := o.Revision == source.Revision || len(source.Revision) >= 7 && strings.HasPrefix(o.Commit, source.Revision)
-		if same && at && (!found || e.Lineage.Created.After(best.Lineage.Created)) {
-			best, found = e, true
-		}
-	}
-	return best, found, nil
+		return at && o.Repo == source.Repo && o.File == source.File
+	})
 }
 
 // PullName is what a pulled model is called unless it is given a name: after the repository, and what sets it apart.

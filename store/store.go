@@ -239,15 +239,17 @@ func (s *Store) List() ([]Entry, error) {
 
 // FindVariant returns the whole variant of a parent by a recipe, the newest when there are several.
 func (s *Store) FindVariant(parentDigest, recipeKey string) (Entry, bool, error) {
+	return s.newest(func(l Lineage) bool { return l.ParentDigest == parentDigest && l.Recipe == recipeKey })
+}
+
+// newest returns the whole model that was made last of those whose lineage fits.
+func (s *Store) newest(fits func(Lineage) bool) (best Entry, found bool, err error) {
 	all, err := s.List()
 	if err != nil {
 		return Entry{}, false, err
 	}
-	var best Entry
-	found := false
 	for _, e := range all {
-		l := e.Lineage
-		if e.Err == nil && l.ParentDigest == parentDigest && l.Recipe == recipeKey && (!found || l.Created.After(best.Lineage.Created)) {
+		if e.Err == nil && fits(e.Lineage) && (!found || e.Lineage.Created.After(best.Lineage.Created)) {
 			best, found = e, true
 		}
 	}
