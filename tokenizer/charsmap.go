@@ -71,24 +71,17 @@ func (c *charsmap) text(at uint32) string {
 }
 
 // longest returns what the longest key that s begins with becomes, and the size of the key; 0: there is none.
-func (c *charsmap) longest(s string) (text string, size int) {
-	var found uint32
-	c.each(s, func(n int, value uint32) bool {
-		size, found = n, value
-		return true
-	})
-	if size == 0 {
-		return "", 0
-	}
-	return c.text(found), size
-}
+func (c *charsmap) longest(s string) (text string, size int) { return c.key(s, true) }
 
 // shortest is longest with the shortest key.
-func (c *charsmap) shortest(s string) (text string, size int) {
+func (c *charsmap) shortest(s string) (text string, size int) { return c.key(s, false) }
+
+// key finds the first key that s begins with, or goes on to the last.
+func (c *charsmap) key(s string, on bool) (text string, size int) {
 	var found uint32
 	c.each(s, func(n int, value uint32) bool {
 		size, found = n, value
-		return false
+		return on
 	})
 	if size == 0 {
 		return "", 0
