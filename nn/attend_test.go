@@ -203,20 +203,7 @@ func TestAttentionOnRanks(t *testing.T) {
 			p := attentionProgram(a)
 			src := newRandomSource(p, 23)
 			b := ragged(20, 7)
-			want := newInterpreter(p, src).hidden(b)
-			onRanks(t, 2, p, src, Options{}, func(rank int, x *Exec) error {
-				if err := x.Forward(b); err != nil {
-					return err
-				}
-				for r, row := range want {
-					for i, v := range row {
-						if got := x.value(p.Hidden)[r*tinyWidth+i]; math.Abs(float64(got)-v) > 5e-5 {
-							return fmt.Errorf("rank %d: value %d of row %d is %v, want %v", rank, i, r, got, v)
-						}
-					}
-				}
-				return nil
-			})
+			ranksGive(t, 2, p, src, b, newInterpreter(p, src).hidden(b))
 		})
 	}
 }

@@ -234,8 +234,13 @@ func TestThreeUnevenShards(t *testing.T) {
 	p := tinyBERT()
 	src := newRandomSource(p, 6)
 	b := ragged(20, 7)
-	want := newInterpreter(p, src).hidden(b)
-	onRanks(t, 3, p, src, Options{}, func(rank int, x *Exec) error {
+	ranksGive(t, 3, p, src, b, newInterpreter(p, src).hidden(b))
+}
+
+// ranksGive holds the hidden rows of every rank of so many to those wanted.
+func ranksGive(t *testing.T, ranks int, p *Program, src Source, b *Batch, want [][]float64) {
+	t.Helper()
+	onRanks(t, ranks, p, src, Options{}, func(rank int, x *Exec) error {
 		if err := x.Forward(b); err != nil {
 			return err
 		}
