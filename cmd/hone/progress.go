@@ -49,6 +49,23 @@ func (p *progress) at(done, all int) {
 
 // bytes says that have of all bytes are there.
 func (p *progress) bytes(have, all int64) {
+	p.counted(have, all, func(spent time.Duration) string { return bytesLine(p.label, p.first, have, all, spent) })
+}
+
+// lines says that so many lines are done, which are so many of all bytes of a file.
+func (p *progress) lines(n int, bytes, all int64) {
+	p.counted(bytes, all, func(spent time.Duration) string {
+		line := fmt.Sprintf("%s %d lines, %d %%", p.label, n, 100*bytes/max(all, 1))
+		if came := bytes - p.first; came > 0 && bytes < all && spent > time.Second {
+			left := time.Duration(float64(spent) * float64(all-bytes) / float64(came))
+			line += ", " + left.Round(time.Second).String() + " left"
+		}
+		return line
+	})
+}
+
+// counted draws line, which is told the time since bytes were first counted.
+func (p *progress) counted(have, all int64, line func(spent time.Duration) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -59,27 +76,7 @@ func (p *progress) bytes(have, all int64) {
 		return
 	}
 	p.drawn = now
-	fmt.Fprintf(p.w, "\r%s\x1b[K", bytesLine(p.label, p.first, have, all, now.Sub(p.begun)))
-}
-
-// lines says that so many lines are done, which are so many of all bytes of a file.
-func (p *progress) lines(n int, bytes, all int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if p.first < 0 {
-		p.first, p.begun = bytes, now
-	}
-	if p.w == nil || now.Sub(p.drawn) < redraw && bytes < all {
-		return
-	}
-	p.drawn = now
-	line := fmt.Sprintf("%s %d lines, %d %%", p.label, n, 100*bytes/max(all, 1))
-	if came, spent := bytes-p.first, now.Sub(p.begun); came > 0 && bytes < all && spent > time.Second {
-		left := time.Duration(float64(spent) * float64(all-bytes) / float64(came))
-		line += ", " + left.Round(time.Second).String() + " left"
-	}
-	fmt.Fprintf(p.w, "\r%s\x1b[K", line)
+	fmt.Fprintf(p.w, "\r%s\x1b[K", line(now.Sub(p.begun)))
 }
 
 // note writes a line of its own, on a terminal or not.
