@@ -107,7 +107,7 @@ type codedWeight struct {
 	oneScale   bool // one scale a row by name, not by a group as wide as the row: products then round inputs otherwise
 	symmetric  bool
 	tokens     bool    // activations are int8 with one scale a token
-	wide       bool    // activations take 16 bits
+	rounded    bool    // activations are int8 with scales of groups
 	order      []int   // group of each column; nil when groups are runs of cols/groups columns
 	runs       []int32 // with order: the columns group by group, where all groups have as many; nil otherwise
 	parts      codeParts
@@ -153,11 +153,11 @@ func (w *codedWeight) format() string {
 	if group > 0 {
 		name = fmt.Sprintf("int%d-g%d", bits, group)
 	}
-	switch {
-	case !symmetric:
+	if !symmetric {
 		name += "-asym"
-	case w.wide && bits == 8:
-		name += wideInputs
+	}
+	if w.rounded {
+		name += roundedInputs
 	}
 	return name
 }

@@ -47,7 +47,7 @@ func (c *quantConfig) weight(t *tensors, name string) (*codedWeight, error) {
 	}
 	w := &packedWeight{
 		codedWeight: &codedWeight{file: t, path: codes.shard.path, name: layer + partWeight, bits: scheme.bits, symmetric: scheme.symmetric,
-			tokens: scheme.tokens, wide: scheme.wide, refused: scheme.refused, note: scheme.note},
+			tokens: scheme.tokens, rounded: scheme.rounded, refused: scheme.refused, note: scheme.note},
 		codes: codes, packed: t.slabs[layer+partPacked] != nil, scale: t.slabs[layer+partScale], zero: t.slabs[layer+partZero],
 	}
 	w.parts = w

@@ -252,8 +252,9 @@ func TestWriteHFWholeModel(t *testing.T) {
 		Config: map[string]any{"model_type": "llama", "hidden_size": 32, "quantization_config": "old"},
 		Files:  map[string][]byte{"tokenizer.json": []byte("{}")},
 		Weights: []Weight{
-			{Name: "model.embed_tokens.weight", Matrix: patternMatrix(t, "int8-row", 8, 32)},
+			{Name: "model.embed_tokens.weight", Matrix: patternMatrix(t, "int8-row-a8", 8, 32)},
 			{Name: "a.q_proj.weight", Matrix: patternMatrix(t, "int4-g32", 8, 64)},
+			{Name: "c.q_proj.weight", Matrix: patternMatrix(t, "int4-g32-a8", 8, 64)},
 			{Name: "b.q_proj.weight", Matrix: patternMatrix(t, "int4-g32", 8, 64)},
 			{Name: "a.o_proj.weight", Matrix: patternMatrix(t, "w8a8", 8, 64)},
 			{Name: "a.gate.weight", Matrix: bf16},
@@ -268,7 +269,7 @@ func TestWriteHFWholeModel(t *testing.T) {
 		formats[n] = info.Format
 	}
 	want := map[string]string{
-		"model.embed_tokens.weight": "int8-row", "a.q_proj.weight": "int4-g32", "b.q_proj.weight": "int4-g32", "a.o_proj.weight": "w8a8",
+		"model.embed_tokens.weight": "int8-row-a8", "a.q_proj.weight": "int4-g32", "c.q_proj.weight": "int4-g32-a8", "b.q_proj.weight": "int4-g32", "a.o_proj.weight": "w8a8",
 		"a.gate.weight": "bf16", "norm.weight": "f32", "table": "f32",
 	}
 	if !reflect.DeepEqual(formats, want) {

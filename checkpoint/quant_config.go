@@ -33,7 +33,7 @@ type scheme struct {
 	strategy  string
 	group     int    // columns of one scale; 0: the whole row
 	tokens    bool   // activations are int8 with one scale a token
-	wide      bool   // activations take 16 bits
+	rounded   bool   // activations are int8 with scales of groups
 	refused   error  // what of it cannot be served
 	note      string // what is served in another way than it asks for
 }
@@ -59,9 +59,10 @@ func readQuantConfig(c map[string]any) (*quantConfig, error) {
 		}
 	}
 	groups, _ := c["config_groups"].(map[string]any)
+	rounded, _ := c[roundedKey].([]any)
 	out := &quantConfig{exact: map[string]*scheme{}, classes: map[string]*scheme{}}
 	for _, name := range sortedKeys(groups) {
-		if err := out.addGroup(groups[name]); err != nil {
+		if err := out.addGroup(groups[name], slices.Contains(rounded, any(name))); err != nil {
 			return nil, fmt.Errorf("config_groups: %.60q: %w", name, err)
 		}
 	}
@@ -87,7 +88,8 @@ func refuseExtra(key string, v any) error {
 	return fmt.Errorf("%s is not served", key)
 }
 
-func (c *quantConfig) addGroup(raw any) error {
+// addGroup reads a group; rounded: its inputs are int8 although the group says nothing of them.
+func (c *quantConfig) addGroup(raw any, rounded bool) error {
 	group, ok := raw.(map[string]any)
 	if !ok {
 		return errors.New("an object is wanted; presets by name are not read")
@@ -96,6 +98,7 @@ func (c *quantConfig) addGroup(raw any) error {
 	if err != nil {
 		return err
 	}
+	s.rounded = s.rounded || rounded
 	targets, _ := group["targets"].([]any)
 	for _, t := range targets {
 		target, ok := t.(string)
@@ -222,9 +225,9 @@ func (s *scheme) refuse(format string, args ...any) {
 	}
 }
 
-// readActivations reads how the inputs are rounded. Integer products here round each token's inputs as they come: what
-// the file asks for is followed where it is just that, with one scale a token; other integer schemes are served with
-// scales of their own, finer than those, and noted.
+// readActivations reads how the inputs are rounded. Where the file asks for int8 inputs as they come, with one scale a
+// token, it is followed; other int8 schemes are served with scales of groups, finer than those, and noted. 16 bits are what
+// integer products take without being asked.
 func (s *scheme) readActivations(group map[string]any) error {
 	if group["output_activations"] != nil {
 		return errors.New("output_activations are not served")
@@ -239,12 +242,11 @@ func (s *scheme) readActivations(group map[string]any) error {
 		return fmt.Errorf("input_activations of %d bits and type %.20q are not served; 8 and 16 bits and int are", bits, fmt.Sprint(kind))
 	}
 	if bits == 16 {
-		s.wide = s.bits == 8 && s.symmetric
 		return nil
 	}
 	s.tokens = in["strategy"] == "token" && in["symmetric"] == true && in["dynamic"] == true
 	if !s.tokens || s.bits != 8 || !s.symmetric || s.group > 0 {
-		s.tokens = false
+		s.tokens, s.rounded = false, true
 		s.note = fmt.Sprintf("ask for int8 inputs with scales by %.20q (dynamic %v, symmetric %v): they are rounded with this format's own, finer scales",
 			fmt.Sprint(in["strategy"]), in["dynamic"] == true, in["symmetric"] == true)
 	}

@@ -13,11 +13,15 @@ type schemeKey struct {
 	group     int // 0: one scale a row
 	symmetric bool
 	tokens    bool // int8 inputs, one scale a token
-	wide      bool // 16-bit inputs
+	rounded   bool // int8 inputs with scales of groups
 }
 
-// wideInputs ends the names of formats whose products take 16-bit inputs.
-const wideInputs = "-a16"
+// roundedInputs ends the names of formats whose products round inputs to int8 with scales of groups. No other program has
+// such products: roundedKey of the quantization_config names the groups, which are weights alone to others.
+const (
+	roundedInputs = "-a8"
+	roundedKey    = "hone_int8_inputs"
+)
 
 // groupTable collects which layers are quantized how.
 type groupTable struct {
@@ -47,18 +51,27 @@ func (t *groupTable) config() map[string]any {
 	keys := t.sortedKeys()
 	groups := map[string]any{}
 	formats := map[string]bool{}
+	var rounded []string
 	for i, k := range keys {
+		name := fmt.Sprintf("group_%d", i)
 		formats[k.format()] = true
-		groups[fmt.Sprintf("group_%d", i)] = k.describe(t.targets(k, i == 0))
+		groups[name] = k.describe(t.targets(k, i == 0))
+		if k.rounded {
+			rounded = append(rounded, name)
+		}
 	}
 	format := "mixed-precision"
 	if len(formats) == 1 {
 		format = keys[0].format()
 	}
-	return map[string]any{
+	out := map[string]any{
 		"quant_method": "compressed-tensors", "quantization_status": "compressed", "format": format,
 		"config_groups": groups, "ignore": t.ignored(), "kv_cache_scheme": nil, "global_compression_ratio": nil,
 	}
+	if rounded != nil {
+		out[roundedKey] = rounded
+	}
+	return out
 }
 
 // sortedKeys orders schemes by falling number of layers.
@@ -117,13 +130,8 @@ func (k schemeKey) describe(targets []string) map[string]any {
 	out := map[string]any{
 		"targets": targets, "weights": weights, "input_activations": nil, "output_activations": nil, "format": k.format(),
 	}
-	inputs := map[string]any{"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "group_size": nil, "dynamic": true}
-	switch {
-	case k.tokens:
-		out["input_activations"] = inputs
-	case k.wide:
-		inputs["num_bits"] = 16
-		out["input_activations"] = inputs
+	if k.tokens {
+		out["input_activations"] = map[string]any{"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "group_size": nil, "dynamic": true}
 	}
 	return out
 }

@@ -23,12 +23,12 @@ var quantizedFormats = map[string][2]string{
 	"ct-4-g32-act":        {"int4-g32", "int4-g32"},
 	"ct-6-channel":        {"int8-row-asym", "int8-row-asym"},
 	"ct-w8a8":             {"w8a8", "w8a8"},
-	"ct-w8a8-static":      {"int8-row", "int8-row"},
+	"ct-w8a8-static":      {"int8-row-a8", "int8-row-a8"},
 	"ct-mixed":            {"int8-row-asym", "int4-g32"},
 }
 
 // TestQuantizedDirectories: the logits of directories that Python tools packed (internal/oracle/quantized.py) are those of
-// their dequantized weights; as they are served, with int8 inputs of products, they are near them.
+// their dequantized weights; as they are served, with 16-bit inputs of products (int8 where they ask for it), they are near them.
 func TestQuantizedDirectories(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/quantized/*")
 	if err != nil || len(dirs) != len(quantizedFormats) {

@@ -16,7 +16,7 @@ type Weights struct {
 
 // heads are the formats that a format takes for the head along with it, unless another is named. The short names are those
 // of package quant; docs/numerics.md gives the figures that chose them.
-var heads = map[string]string{"q4": "q4", "q8": "int8-row", "f32": "f32", "f16": "f16", "bf16": "bf16"}
+var heads = map[string]string{"q4": "q4", "q8": "int8-row-a8", "f32": "f32", "f16": "f16", "bf16": "bf16"}
 
 // ParseWeights reads the one grammar of formats: FORMAT[,head=FORMAT], where FORMAT is a registered number format or
 // one of the short names q4 and q8. A floating-point format and a short name cover the head too; an integer format

@@ -9,9 +9,9 @@ import (
 func TestParseWeights(t *testing.T) {
 	for _, c := range []struct{ spec, linears, head, text string }{
 		{"", "", "", ""},
-		{"q4", "int4-g32-asym-mse", "int4-g32-asym-mse", "int4-g32-asym-mse,head=int4-g32-asym-mse"},
-		{"Q8", "int8-g32", "int8-row", "int8-g32,head=int8-row"},
-		{"q8,head=q4", "int8-g32", "int4-g32-asym-mse", "int8-g32,head=int4-g32-asym-mse"},
+		{"q4", "int4-g32-asym-mse-a8", "int4-g32-asym-mse-a8", "int4-g32-asym-mse-a8,head=int4-g32-asym-mse-a8"},
+		{"Q8", "int8-g32-a8", "int8-row-a8", "int8-g32-a8,head=int8-row-a8"},
+		{"q8,head=q4", "int8-g32-a8", "int4-g32-asym-mse-a8", "int8-g32-a8,head=int4-g32-asym-mse-a8"},
 		{"bf16", "bf16", "bf16", "bf16"},
 		{"bf16,head=int8-row", "bf16", "int8-row", "bf16,head=int8-row"},
 		{"w8a8", "w8a8", "", "w8a8"},

@@ -106,7 +106,7 @@ func TestEqualBitsInEveryFormat(t *testing.T) {
 	p := gridLlama()
 	src := newRandomSource(p, 11)
 	eachImplementation(t, func(t *testing.T) {
-		for _, format := range []string{"f32", "bf16", "f16", "int4-g32", "int4-g32-asym", "int8-g32", "int8-g32-a16", "int8-row", "w8a8"} {
+		for _, format := range []string{"f32", "bf16", "f16", "int4-g32", "int4-g32-asym-a8", "int8-g32", "int8-g32-a8", "int8-row-a8", "w8a8"} {
 			tokens, tables := texts()
 			if raceDetector || testing.Short() && kernel.Active() == "go" {
 				tokens, tables = tokens[1:4], tables[1:4]

@@ -48,6 +48,9 @@ func Convert(src Source, p Param, formats func(Param) string, stop func() error)
 	if f.Name() == m.Format() {
 		return m, nil
 	}
+	if same, ok := quant.Recast(m, f); ok {
+		return same, nil
+	}
 	if m, err = encode(f, p, m.ReadRow, stop); err != nil {
 		return nil, fmt.Errorf("nn: %s: %w", p.Name, err)
 	}

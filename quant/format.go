@@ -37,7 +37,7 @@ var ErrReadOnly = errors.New("this format is only read")
 
 var (
 	formats = map[string]Format{}
-	aliases = map[string]string{"q4": "int4-g32-asym-mse", "q8": "int8-g32"}
+	aliases = map[string]string{"q4": "int4-g32-asym-mse-a8", "q8": "int8-g32-a8"}
 )
 
 func register(f Format) {

@@ -5,7 +5,7 @@ import "hone/kernel"
 func init() {
 	for _, group := range []int{32, 64, 128} {
 		for _, asym := range []bool{false, true} {
-			register(intFormat{bits: 4, group: group, asym: asym, search: true})
+			registerInt(intFormat{bits: 4, group: group, asym: asym, search: true})
 		}
 	}
 }

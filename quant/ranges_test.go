@@ -16,7 +16,7 @@ func TestMulRanges(t *testing.T) {
 	for i := range order {
 		order[i] = int32(i * i % tokens)
 	}
-	for _, format := range []string{"f32", "bf16", "int4-g32", "int8-row", "w8a8", "int8-g32-a16"} {
+	for _, format := range []string{"f32", "bf16", "int4-g32", "int8-row", "w8a8", "int8-g32-a8"} {
 		f, _, err := Resolve(format, cols)
 		if err != nil {
 			t.Fatal(err)

@@ -2,15 +2,8 @@ package quant
 
 import "hone/kernel"
 
-func init() {
-	for _, group := range []int{0, 32, 64, 128} {
-		register(intFormat{bits: 8, group: group, wide: true})
-	}
-}
-
-// Formats that end in -a16 hold the weights of the format without it and take activations in about 16 bits: int8 codes,
-// and int8 codes of what these leave over. Both are rows of one product, so that the weights are read once, and each
-// output is the sum of the two. Where 8-bit weights lose little, activations in 8 bits lose more than the weights do.
+// Integer formats whose names do not say otherwise take activations in about 16 bits: int8 codes, and int8 codes of what
+// these leave over. Both are rows of one product, so that the weights are read once, and each output is the sum of the two.
 
 // wideEncoding is the encoding of two rows of codes for the encoding of one.
 func wideEncoding(e Encoding) Encoding { return e - Int8Group32 + Int16Group32 }

@@ -69,17 +69,17 @@ type Result struct {
 }
 
 // DefaultCandidates are tried in this order. The head is 8-bit in all of them: it is a quarter of a small model. Where
-// 8-bit weights fit and activations in 8 bits do not, those in 16 may, for the head alone or for all.
+// 8-bit weights fit and activations in 8 bits do not, unrounded ones may, for the head alone or for all.
 func DefaultCandidates() []string {
-	list := []string{"w8a8,head=int8-row", "int8-row,head=int8-row"}
+	list := []string{"w8a8,head=int8-row-a8", "int8-row-a8,head=int8-row-a8"}
 	groups := []string{"g128", "g64", "g32"}
 	for _, group := range groups {
-		list = append(list, "int8-"+group+",head=int8-g32")
+		list = append(list, "int8-"+group+"-a8,head=int8-g32-a8")
 	}
-	list = append(list, "int8-g32,head=int8-g32-a16", "int8-g32-a16,head=int8-g32-a16")
+	list = append(list, "int8-g32-a8,head=int8-g32", "int8-g32,head=int8-g32")
 	for _, kind := range []string{"", "-asym"} {
 		for _, group := range groups {
-			list = append(list, "int4-"+group+kind+",head=int8-g32")
+			list = append(list, "int4-"+group+kind+"-a8,head=int8-g32-a8")
 		}
 	}
 	return append(list, "bf16")

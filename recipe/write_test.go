@@ -55,7 +55,7 @@ func TestSavedVariant(t *testing.T) {
 	}
 	for _, path := range []string{gguf, plain} {
 		parent := open(t, path)
-		for _, spec := range []string{"int4-g32,head=int8-row", "int4-g32-asym", "int8-g64", "int8-row", "int8-g32-a16,head=int8-row-a16", "w8a8", "bf16"} {
+		for _, spec := range []string{"int4-g32-a8,head=int8-row", "int4-g32-asym-a8", "int4-g32-asym", "int8-g64", "int8-row", "int8-g32-a8,head=int8-row-a8", "w8a8", "bf16"} {
 			w, err := model.ParseWeights(spec)
 			if err != nil {
 				t.Fatal(err)
