@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"math"
 	"net/http"
 	"strings"
@@ -14,7 +13,7 @@ const classify, rerank = "/v1/classify", "/v1/rerank"
 func asClassifier(labels ...string) func(*Config) {
 	return func(c *Config) {
 		c.Generator, c.Template, c.Classes = nil, nil, &Classes{Labels: labels, Scores: "softmax"}
-		c.Embedder = func(_ context.Context, inputs []Text) ([][]float32, error) {
+		c.Embedder = func(inputs []Text) ([][]float32, error) {
 			var out [][]float32
 			for _, in := range inputs {
 				n := float32(len(in.IDs))

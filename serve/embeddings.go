@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 )
 
 func init() {
@@ -109,18 +108,11 @@ func (s *Server) embeddingBatch(e *embedding) (batch []Text, tokens int, err err
 	return batch, tokens, nil
 }
 
-// vectors waits for the model's turn and asks it.
+// vectors waits for the encoder's vectors of a request's texts.
 func (s *Server) vectors(ctx context.Context, batch []Text) ([][]float32, error) {
-	if err := s.embed.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.embed.leave()
-	vectors, err := s.config.Embedder(ctx, batch)
+	vectors, err := s.embed.vectors(ctx, batch)
 	if err != nil {
-		return nil, fmt.Errorf("embedding: %w", err)
-	}
-	if len(vectors) != len(batch) {
-		return nil, fmt.Errorf("embedding: %d vectors for %d inputs", len(vectors), len(batch))
+		return nil, err
 	}
 	for i, v := range vectors {
 		if slices.ContainsFunc(v, func(x float32) bool { return x-x != 0 }) {
@@ -172,34 +164,4 @@ func packedFloats(v []float32) json.RawMessage {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
 	}
 	return mustJSON(base64.StdEncoding.EncodeToString(raw))
-}
-
-// turnstile lets one request at a time to a model that has no queue of its own, and bounds how many wait.
-type turnstile struct {
-	turn  chan struct{}
-	queue chan struct{} // the one whose turn it is, and those who wait
-}
-
-func newTurnstile(waiting int) turnstile {
-	return turnstile{turn: make(chan struct{}, 1), queue: make(chan struct{}, waiting+1)}
-}
-
-func (t turnstile) enter(ctx context.Context) error {
-	select {
-	case t.queue <- struct{}{}:
-	default:
-		return overloaded(cap(t.queue)-1, time.Second)
-	}
-	select {
-	case t.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		<-t.queue
-		return context.Cause(ctx)
-	}
-}
-
-func (t turnstile) leave() {
-	<-t.turn
-	<-t.queue
 }

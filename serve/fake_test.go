@@ -214,7 +214,7 @@ func testServer(t testing.TB, f *fakeEngine, change ...func(*Config)) *Server {
 	return s
 }
 
-func embedder(_ context.Context, inputs []Text) ([][]float32, error) {
+func embedder(inputs []Text) ([][]float32, error) {
 	var out [][]float32
 	for _, in := range inputs {
 		ids := in.IDs

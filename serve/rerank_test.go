@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +11,7 @@ import (
 func asCrossEncoder(c *Config) {
 	asClassifier("score")(c)
 	c.Classes.Scores = "none"
-	c.Embedder = func(_ context.Context, inputs []Text) ([][]float32, error) {
+	c.Embedder = func(inputs []Text) ([][]float32, error) {
 		var out [][]float32
 		for _, in := range inputs {
 			var n float32
@@ -55,7 +54,7 @@ func TestRerank(t *testing.T) {
 func TestRerankByVectors(t *testing.T) {
 	asVectors := func(c *Config) {
 		asEncoder(c)
-		c.Embedder = func(_ context.Context, inputs []Text) ([][]float32, error) {
+		c.Embedder = func(inputs []Text) ([][]float32, error) {
 			var out [][]float32
 			for _, in := range inputs {
 				last := in.IDs[len(in.IDs)-1]

@@ -64,8 +64,9 @@ type ChatTemplate func(messages []Message) (string, error)
 // Text is what an encoder reads: ids, and their types where two texts were put together (nil: all 0).
 type Text struct{ IDs, Types []int32 }
 
-// Embedder returns one vector for each input, all of one width. It is called by one request at a time.
-type Embedder func(ctx context.Context, inputs []Text) ([][]float32, error)
+// Embedder returns the vectors of the first inputs, at least one and as many as it takes at once, all of one width. It is
+// called by one goroutine at a time.
+type Embedder func(inputs []Text) ([][]float32, error)
 
 // Config says what is served, where, and to whom.
 type Config struct {
@@ -109,7 +110,7 @@ type Server struct {
 	metrics *metrics
 	drain   drain
 	watch   progress
-	embed   turnstile
+	embed   embedQueue
 	longest func() int // bytes of the longest token, looked for at the first long prompt
 	log     *slog.Logger
 }
@@ -146,7 +147,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{config: c, limits: c.Limits.withDefaults(), keys: keys, hosts: newHostList(c.Listen, c.Hosts), log: c.Log}
 	s.bodies.most = s.limits.BodiesBytes
 	s.drain.done = make(chan struct{})
-	s.embed = newTurnstile(c.MaxQueue)
+	s.embed = embedQueue{embed: c.Embedder, most: c.MaxQueue}
 	s.longest = sync.OnceValue(func() int { return longestToken(c.Tokenizer) })
 	s.metrics = newMetrics(s)
 	return s, nil

@@ -110,7 +110,7 @@ func TestDeafClient(t *testing.T) {
 	wrote := make(chan struct{})
 	s := testServer(t, &fakeEngine{}, asEncoder, func(c *Config) {
 		c.Limits.WriteTimeout, c.Limits.DrainTimeout = 100*time.Millisecond, 20*time.Second
-		c.Embedder = func(_ context.Context, inputs []Text) ([][]float32, error) {
+		c.Embedder = func(inputs []Text) ([][]float32, error) {
 			defer close(wrote)
 			out := make([][]float32, 64)
 			for i := range out {
@@ -335,10 +335,10 @@ func TestEmbeddingQueue(t *testing.T) {
 	hold, entered := make(chan struct{}), make(chan struct{}, 8)
 	s := testServer(t, nil, asEncoder, func(c *Config) {
 		c.MaxQueue = 1
-		c.Embedder = func(ctx context.Context, in []Text) ([][]float32, error) {
+		c.Embedder = func(in []Text) ([][]float32, error) {
 			entered <- struct{}{}
 			<-hold
-			return embedder(ctx, in)
+			return embedder(in)
 		}
 	})
 	const body = `{"model":"tiny","input":"a"}`
@@ -347,7 +347,7 @@ func TestEmbeddingQueue(t *testing.T) {
 	go ask()
 	<-entered
 	go ask()
-	eventually(t, "one request waits", func() bool { return len(s.embed.queue) == 2 })
+	eventually(t, "one request waits", func() bool { return s.embed.waiting() == 1 })
 	w := post(s, "/v1/embeddings", body)
 	checkError(t, w, 429, "", "queue_full")
 	if w.Header().Get("Retry-After") == "" {

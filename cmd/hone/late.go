@@ -82,11 +82,11 @@ func (l *late) Stats() engine.Stats {
 	return l.engine.Stats()
 }
 
-func (l *late) embed(ctx context.Context, inputs []serve.Text) ([][]float32, error) {
-	if err := l.wait(ctx); err != nil {
-		return nil, err
+func (l *late) embed(inputs []serve.Text) ([][]float32, error) {
+	if <-l.ready; l.err != nil {
+		return nil, l.err
 	}
-	return l.vector(ctx, inputs)
+	return l.vector(inputs)
 }
 
 // classesOf are the labels of a model with a classification head, nil for others.
@@ -98,26 +98,12 @@ func classesOf(m *model.Model) *serve.Classes {
 	return &serve.Classes{Labels: c.Labels, Scores: c.Scores}
 }
 
-// embedder runs texts through an encoder, as many in one batch as it takes.
+// embedder runs texts through an encoder, as many of the first as fit into one batch.
 func embedder(s *session) serve.Embedder {
-	return func(ctx context.Context, inputs []serve.Text) ([][]float32, error) {
-		out := make([][]float32, 0, len(inputs))
-		for len(out) < len(inputs) {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			vectors, err := embedBatch(s.exec, inputs[len(out):])
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, vectors...)
-		}
-		return out, nil
-	}
+	return func(inputs []serve.Text) ([][]float32, error) { return embed(s.exec, inputs) }
 }
 
-// embedBatch embeds the first inputs, as many as fit into one batch.
-func embedBatch(x *nn.Exec, inputs []serve.Text) ([][]float32, error) {
+func embed(x *nn.Exec, inputs []serve.Text) ([][]float32, error) {
 	var b nn.Batch
 	typed := x.Program().TokenTypes() > 1 // a model that does not tell two texts apart reads both alike
 	for _, in := range inputs {
