@@ -16,8 +16,8 @@ type Use struct {
 	Note   string // why this is not the format that was asked for; "" when it is
 	Bits   float64
 	// Packed and Table are the bytes it takes in memory: as a multiplied matrix, and as a table that rows are read from.
-	// A table that stays as stored is read from the file's mapping and takes none.
-	Packed, Table int64
+	// A table that stays as stored takes none: its rows are read from the file's mapping, which holds Mapped bytes of it.
+	Packed, Table, Mapped int64
 }
 
 // Values is the number of the weight's values.
@@ -66,8 +66,11 @@ func (m *Model) use(p nn.Param, formats func(nn.Param) string) (Use, error) {
 	if !p.Embedding || m.Design.Tied {
 		u.Packed = int64(quant.PackedBits(f, p.Cols) * float64(u.Values()) / 8)
 	}
-	if p.Embedding && u.Format != u.Stored.Format {
+	switch {
+	case p.Embedding && u.Format != u.Stored.Format:
 		u.Table = bytes
+	case p.Embedding:
+		u.Mapped = bytes
 	}
 	return u, nil
 }
@@ -77,6 +80,16 @@ func (p Plan) Weights() int64 {
 	var n int64
 	for _, u := range p.Uses {
 		n += u.Packed + u.Table
+	}
+	return n
+}
+
+// Mapped is what the model reads from its file's mapping while it runs: the system brings the pages when they are needed
+// and may take them away again.
+func (p Plan) Mapped() int64 {
+	var n int64
+	for _, u := range p.Uses {
+		n += u.Mapped
 	}
 	return n
 }

@@ -12,6 +12,7 @@ const testKey = "a-key-of-the-test"
 
 // routes is every route there is and what it needs. A new endpoint is added here by a person, not by default.
 var routes = map[string]grant{
+	"GET /health":               open,
 	"GET /healthz":              open,
 	"GET /metrics":              needsKey,
 	"GET /readyz":               open,
@@ -51,7 +52,7 @@ func TestScanWithoutKey(t *testing.T) {
 	}
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"} {
 		for _, path := range paths {
-			health := slices.Contains([]string{"/healthz", "/readyz"}, path) && (method == "GET" || method == "HEAD")
+			health := slices.Contains([]string{"/health", "/healthz", "/readyz"}, path) && (method == "GET" || method == "HEAD")
 			for _, header := range []string{"", "Bearer", "Bearer wrong-key-is-wrong", "Basic " + testKey, "Bearer " + testKey + "x", testKey} {
 				w := call(s, method, path, "", "Authorization", header)
 				if want := http.StatusUnauthorized; !health && w.Code != want || health && w.Code != http.StatusOK {

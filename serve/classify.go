@@ -89,7 +89,7 @@ func (s *Server) serveClassify(x *exchange) error {
 	if err := decode(&c, body, classifyFields); err != nil {
 		return err
 	}
-	if err := s.checkModel(c.model); err != nil {
+	if err := s.checkModelOrNone(&c.model); err != nil {
 		return err
 	}
 	if s.config.Classes == nil {

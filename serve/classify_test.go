@@ -117,6 +117,32 @@ func TestClassifyRefusals(t *testing.T) {
 	}
 }
 
+// TestNoModelNamed: OpenAI's own endpoints want a model; the others take the one that is served, and the reply names it.
+func TestNoModelNamed(t *testing.T) {
+	for _, c := range []struct {
+		path, body string
+		as         func(*Config)
+		status     int
+	}{
+		{chat, `{"messages":[{"role":"user","content":"hi"}]}`, nil, 400},
+		{"/v1/completions", `{"prompt":"a"}`, nil, 400},
+		{embeddings, `{"input":"a"}`, asEncoder, 400},
+		{classify, `{"input":"a"}`, asClassifier("a", "b"), 200},
+		{rerank, `{"query":"a","documents":["b"]}`, asCrossEncoder, 200},
+	} {
+		options := []func(*Config){}
+		if c.as != nil {
+			options = append(options, c.as)
+		}
+		w := post(testServer(t, &fakeEngine{}, options...), c.path, c.body)
+		if c.status == 400 {
+			checkError(t, w, 400, "model", "missing_required_parameter")
+		} else if w.Code != c.status || !strings.Contains(w.Body.String(), `"model":"tiny"`) {
+			t.Errorf("%s: status %d: %s", c.path, w.Code, w.Body)
+		}
+	}
+}
+
 func FuzzClassifyBody(f *testing.F) {
 	fuzzBody(f, classify, asClassifier("a", "b"), `{"model":"tiny","input":"a"}`, `{"model":"tiny","input":[[1],[2]],"use_activation":false}`)
 }

@@ -9,7 +9,9 @@ import (
 )
 
 func init() {
-	register(endpoint{pattern: "GET /healthz", grant: open, serve: (*Server).serveHealth})
+	for _, path := range []string{"/healthz", "/health"} { // the second is vLLM's and llama.cpp's name
+		register(endpoint{pattern: "GET " + path, grant: open, serve: (*Server).serveHealth})
+	}
 	register(endpoint{pattern: "GET /readyz", grant: open, serve: (*Server).serveReady})
 }
 

@@ -51,3 +51,12 @@ func (s *Server) checkModel(name string) error {
 	}
 	return nil
 }
+
+// checkModelOrNone is checkModel for endpoints that are not OpenAI's, whose API wants a model everywhere: there a request
+// that names none means the one that is served, as with vLLM, and the reply names it.
+func (s *Server) checkModelOrNone(name *string) error {
+	if *name == "" {
+		*name = s.config.Models[0]
+	}
+	return s.checkModel(*name)
+}

@@ -97,7 +97,7 @@ func (s *Server) serveRerank(x *exchange) error {
 }
 
 func (s *Server) checkRerank(r *reranking) error {
-	if err := s.checkModel(r.model); err != nil {
+	if err := s.checkModelOrNone(&r.model); err != nil {
 		return err
 	}
 	c := s.config.Classes

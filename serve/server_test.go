@@ -311,8 +311,12 @@ func TestHealth(t *testing.T) {
 	})
 	check := func(health, ready int) {
 		t.Helper()
-		if h, r := call(s, "GET", "/healthz", ""), call(s, "GET", "/readyz", ""); h.Code != health || r.Code != ready {
+		h, r := call(s, "GET", "/healthz", ""), call(s, "GET", "/readyz", "")
+		if h.Code != health || r.Code != ready {
 			t.Errorf("healthz %d readyz %d, want %d %d: %s %s", h.Code, r.Code, health, ready, h.Body, r.Body)
+		}
+		if other := call(s, "GET", "/health", ""); other.Code != health {
+			t.Errorf("health %d, healthz %d: %s", other.Code, h.Code, other.Body)
 		}
 	}
 	check(200, 200)

@@ -121,7 +121,7 @@ func (f *batchFlags) salt(m *model.Model) (string, error) {
 
 // open loads a model and makes the service that answers the lines. done ends both.
 func (f *batchFlags) open(cmd *cobra.Command, m *model.Model, word string) (server *serve.Server, done func(), err error) {
-	tokens := readTokenizer(m)
+	tokens := readTokenizer(m, true)
 	c := serve.Config{Models: []string{cmp.Or(f.name, fileName(m)), word}, MaxQueue: f.size}
 	if st, err := os.Stat(m.Path); err == nil {
 		c.Created = st.ModTime()

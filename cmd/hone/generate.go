@@ -113,7 +113,7 @@ func (g *generator) answer(ctx context.Context, r engine.Request, w io.Writer) (
 func (g *generator) chat(messages []tokenizer.Message) ([]int32, error) {
 	text, err := g.template.Prompt(messages, true, nil)
 	if err != nil {
-		return nil, err
+		return nil, besideTemplate(fmt.Errorf("%s: %w", g.model.Path, err))
 	}
 	return g.tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true, Marked: true})
 }

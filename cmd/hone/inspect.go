@@ -39,6 +39,7 @@ type tally struct {
 	Tensors int     `json:"tensors"`
 	Values  int64   `json:"values"`
 	Bytes   int64   `json:"bytes"`
+	Mapped  int64   `json:"mapped_bytes,omitempty"` // beside Bytes, of a running model: read from the file as it is needed
 	Bits    float64 `json:"bits_per_weight"`
 }
 
@@ -59,6 +60,7 @@ type shape struct {
 	Runs          []tally          `json:"runs"`                   // how the weights would stand in memory
 	BitsPerWeight float64          `json:"bits_per_weight"`
 	WeightBytes   int64            `json:"weight_bytes"`
+	MappedBytes   int64            `json:"mapped_bytes"`  // beside weight_bytes: read from the file as it is needed
 	LoadingBytes  int64            `json:"loading_bytes"` // most while loading
 	KVPerToken    map[string]int64 `json:"kv_bytes_per_token,omitempty"`
 	Notes         []string         `json:"notes,omitempty"`
@@ -129,7 +131,7 @@ func inspect(path string, w *weightsFlag) (*inspection, error) {
 		return i, nil
 	}
 	defer m.File.Close()
-	tokens := <-readTokenizer(m)
+	tokens := <-readTokenizer(m, true)
 	if other := (*tokenizer.UnsupportedError)(nil); tokens.err != nil && !errors.As(tokens.err, &other) && !errors.Is(tokens.err, fs.ErrNotExist) {
 		return nil, tokens.err
 	}
@@ -226,7 +228,7 @@ func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
 	s := &shape{
 		Architecture: m.Arch, Encoder: m.Encoder(), Parameters: plan.Values(), Blocks: len(p.Blocks), Width: p.Width(p.Hidden),
 		Context: m.Design.Context, Attention: m.Design.Attention, Tied: m.Design.Tied, Stored: stored.BitsPerWeight(), Weights: w.String(),
-		BitsPerWeight: plan.BitsPerWeight(), WeightBytes: plan.Weights(), LoadingBytes: plan.Loading(), Notes: plan.Notes(),
+		BitsPerWeight: plan.BitsPerWeight(), WeightBytes: plan.Weights(), MappedBytes: plan.Mapped(), LoadingBytes: plan.Loading(), Notes: plan.Notes(),
 	}
 	sums := map[string]*tally{}
 	for _, u := range plan.Uses {
@@ -236,6 +238,7 @@ func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
 			sums[u.Format] = t
 		}
 		t.Tensors, t.Values, t.Bytes = t.Tensors+1, t.Values+u.Values(), t.Bytes+u.Packed+u.Table
+		t.Mapped += u.Mapped
 		t.Bits += u.Bits * float64(u.Values())
 	}
 	for _, t := range sums {
@@ -288,7 +291,8 @@ func (s *shape) rows() [][]string {
 		{"parameters", fmt.Sprintf("%.1f million in %d blocks of width %d", float64(s.Parameters)/1e6, s.Blocks, s.Width)},
 		{"context", fmt.Sprintf("%d tokens", s.Context)},
 		{"stored", fmt.Sprintf("%.3f bits per weight", s.Stored)},
-		{"weights", fmt.Sprintf("%s: %.3f bits per weight, %s in memory, at most %s while loading", s.Weights, s.BitsPerWeight, bytesText(s.WeightBytes), bytesText(s.LoadingBytes))},
+		{"weights", fmt.Sprintf("%s: %.3f bits per weight", s.Weights, s.BitsPerWeight)},
+		{"memory", s.memory()},
 	}
 	if s.Attention != "" {
 		rows = append(rows, []string{"attention", s.Attention})
@@ -301,6 +305,16 @@ func (s *shape) rows() [][]string {
 		rows = append(rows, []string{"KV cache", strings.Join(parts, ", ") + " a token"})
 	}
 	return rows
+}
+
+// memory says in words what the weights take. A table of rows that stays as stored is read from the file's mapping.
+func (s *shape) memory() string {
+	text := bytesText(s.WeightBytes)
+	if s.MappedBytes > 0 {
+		text = fmt.Sprintf("%s: %s of weights, and %s of rows that are read from the file as they are needed",
+			bytesText(s.WeightBytes+s.MappedBytes), text, bytesText(s.MappedBytes))
+	}
+	return text + "; at most " + bytesText(s.LoadingBytes) + " of weights while loading"
 }
 
 func (v *vocabulary) rows() [][]string {
@@ -320,7 +334,7 @@ func (v *vocabulary) rows() [][]string {
 func tallies(title string, list []tally) [][]string {
 	rows := [][]string{{title, "TENSORS", "VALUES", "BYTES", "BITS"}}
 	for _, t := range list {
-		rows = append(rows, []string{t.Format, fmt.Sprint(t.Tensors), fmt.Sprint(t.Values), bytesText(t.Bytes), fmt.Sprintf("%.3f", t.Bits)})
+		rows = append(rows, []string{t.Format, fmt.Sprint(t.Tensors), fmt.Sprint(t.Values), bytesText(t.Bytes + t.Mapped), fmt.Sprintf("%.3f", t.Bits)})
 	}
 	return rows
 }

@@ -112,7 +112,7 @@ func (f *runFlags) open(cmd *cobra.Command, name string) (*generator, error) {
 		m.File.Close()
 		return nil, err
 	}
-	tokens := readTokenizer(m)
+	tokens := readTokenizer(m, !f.raw)
 	kv := nn.KVConfig{Type: string(*f.kv), Blocks: blocks(ctx)}
 	bar := newProgress(cmd, "")
 	bar.phase("loading " + m.Path)
@@ -125,6 +125,9 @@ func (f *runFlags) open(cmd *cobra.Command, name string) (*generator, error) {
 	g := &generator{session: s, tok: words.tok, template: words.template}
 	if words.err != nil {
 		s.close()
+		if words.tok != nil { // it is the template that cannot be used
+			return nil, besideTemplate(words.err)
+		}
 		return nil, words.err
 	}
 	g.engine, err = engine.New(s.exec, engine.Options{Blocks: kv.Blocks, Context: ctx, MaxSeqs: 1, Pool: s.pool,
@@ -157,16 +160,17 @@ type words struct {
 	err      error
 }
 
-// readTokenizer reads them in the background.
-func readTokenizer(m *model.Model) <-chan words {
+// readTokenizer reads them in the background. A template that is not wanted is left unread, whatever is wrong with it.
+func readTokenizer(m *model.Model, template bool) <-chan words {
 	out := make(chan words, 1)
 	go func() {
 		var w words
-		if w.tok, w.err = m.Tokenizer(); w.err == nil {
-			w.template, w.err = tokenizer.TemplateOf(w.tok)
-		}
-		if w.err != nil {
+		if w.tok, w.err = m.Tokenizer(); w.err != nil {
 			w.err = fmt.Errorf("%s: no text can be read or written: %w", m.Path, w.err)
+		} else if template {
+			if w.template, w.err = tokenizer.TemplateOf(w.tok); w.err != nil {
+				w.err = fmt.Errorf("%s: %w", m.Path, w.err)
+			}
 		}
 		out <- w
 	}()
@@ -218,4 +222,9 @@ func (f *runFlags) encode(g *generator, prompt string) ([]int32, error) {
 		return g.tok.Encode(prompt, tokenizer.EncodeOptions{AddSpecial: true, ParseSpecial: true})
 	}
 	return g.chat([]tokenizer.Message{{Role: "user", Content: prompt}})
+}
+
+// besideTemplate adds the way round a chat template to its error.
+func besideTemplate(err error) error {
+	return fmt.Errorf("%w; hone run with --raw and a PROMPT goes on from the prompt without the template", err)
 }

@@ -57,8 +57,11 @@ func serveCommand() *cobra.Command {
 		Use:     "serve MODEL",
 		Short:   "Serve a model over an OpenAI-compatible API",
 		GroupID: groupUse,
-		Long: `Serve a model over an OpenAI-compatible API: chat, completions, embeddings, models; health and metrics. An encoder with a
-classification head answers /v1/classify, a cross-encoder or an embedding model /v1/rerank.
+		Long: `Serve a model over an OpenAI-compatible API: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models. An encoder
+with a classification head answers /v1/classify, a cross-encoder or an embedding model /v1/rerank; these two take a request
+without "model", which OpenAI's own endpoints want.
+
+/healthz (also /health) says whether the process should live, /readyz whether to send requests to it, /metrics how it does.
 
 The address is this machine's alone unless told otherwise; a wider one needs an API key and TLS, or --insecure-http.
 SIGTERM or Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
@@ -144,7 +147,7 @@ func (s *serving) open() (net.Listener, error) {
 // prepare does what can fail quickly: memory, tokenizer.
 func (s *serving) prepare(cmd *cobra.Command, m *model.Model, w model.Weights) (*backend, error) {
 	b := &backend{serving: s, cmd: cmd, model: m, weights: w, begun: time.Now(), announced: make(chan struct{}), late: newLate()}
-	tokens := readTokenizer(m)
+	tokens := readTokenizer(m, true)
 	var err error
 	if b.plan, err = m.Plan(w); err != nil {
 		return nil, err
