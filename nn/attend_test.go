@@ -21,6 +21,7 @@ func attentions() map[string]Attention {
 		"norm of heads":  func(a *Attention) { a.QNorm, a.KNorm, a.NormEps = "q_norm", "k_norm", 1e-5 },
 		"norm of rows":   func(a *Attention) { a.QNorm, a.KNorm, a.NormEps, a.NormRows = "q_norm", "k_norm", 1e-5, true },
 		"norm plus one":  func(a *Attention) { a.QNorm, a.KNorm, a.NormEps, a.NormPlusOne = "q_norm", "k_norm", 1e-5, true },
+		"clip":           func(a *Attention) { a.Clip = tinyClip },
 		"part of heads":  func(a *Attention) { a.Rope = &Rope{InvFreq: []float64{1, 0.1}} },
 		"rope factor":    func(a *Attention) { a.Rope = &Rope{InvFreq: a.Rope.InvFreq, Factor: 1.3} },
 		"longrope": func(a *Attention) {
@@ -36,7 +37,7 @@ func attentions() map[string]Attention {
 	}
 	a := all["norm of heads"]
 	a.QKVBias, a.OBias, a.Window, a.Scale, a.Softcap, a.Sinks, a.NormPlusOne = true, true, 290, 0.6, 2, "sinks", true
-	a.Rope = all["longrope"].Rope
+	a.Rope, a.Clip = all["longrope"].Rope, tinyClip
 	all["all"] = a
 	return all
 }
@@ -54,7 +55,7 @@ func attentionProgram(a Attention) *Program {
 	return b.Program()
 }
 
-const tinyScale = 1.7
+const tinyScale, tinyClip = 1.7, 0.9
 
 // everyOp has the ops that the other programs lack, one after the other.
 func everyOp() *Program {
@@ -71,6 +72,9 @@ func everyOp() *Program {
 	x = b.LayerNormNoBias(b.Add(x, down(b.GELUTanhMul(gu[0], gu[1]), "b.")), "b.norm", 1e-5)
 	gu = two("c.")
 	x = b.Add(x, b.Add(down(b.GELUTanh(gu[0]), "c."), down(b.ReLU(gu[1]), "d.")))
+	gu = two("e.")
+	x = b.Add(x, down(b.ReLUMul(gu[0], gu[1]), "e."))
+	x = b.Add(x, b.Clamp(b.Linear(b.LayerNormBare(x, 1e-5), "whole.weight", "whole.bias", tinyWidth), tinyClip))
 	b.Head(x, "embed.weight", tinyVocab)
 	return b.Program()
 }

@@ -20,6 +20,7 @@ type Attention struct {
 	QNorm, KNorm          string
 	NormRows, NormPlusOne bool
 	NormEps               float32
+	Clip                  float64 // 0: none; else q, k (after their norms) and v are cut to [-Clip, Clip] before rotation
 }
 
 func (a *Attention) scale() float64 {
@@ -50,6 +51,11 @@ func (b *Builder) Attention(x Value, prefix string, a Attention) Value {
 	}
 	if a.KNorm != "" {
 		qkv[1] = b.headNorm(qkv[1], prefix+"."+a.KNorm, a)
+	}
+	if a.Clip > 0 {
+		for i := range qkv {
+			qkv[i] = b.Clamp(qkv[i], a.Clip)
+		}
 	}
 	if a.Sinks != "" {
 		a.Sinks = b.name(prefix + "." + a.Sinks)

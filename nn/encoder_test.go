@@ -257,7 +257,7 @@ func ranksGive(t *testing.T, ranks int, p *Program, src Source, b *Batch, want [
 
 // TestShardedGradients: every rank's share of every gradient is the matching part of the unsharded one.
 func TestShardedGradients(t *testing.T) {
-	programs := map[string]func() *Program{"tied": tinyLlama, "biased": biasedLlama, "capped head": cappedHead}
+	programs := map[string]func() *Program{"tied": tinyLlama, "biased": biasedLlama, "capped head": cappedHead, "every op": everyOp}
 	for name, a := range attentions() {
 		programs["attention: "+name] = func() *Program { return attentionProgram(a) }
 	}

@@ -83,8 +83,12 @@ func pointwise64(op *Pointwise, a, b float64) float64 {
 		return tanh(a) * b
 	case "relu":
 		return math.Max(a, 0)
+	case "relu_mul":
+		return math.Max(a, 0) * b
 	case "scale":
 		return tinyScale * a
+	case "clamp":
+		return math.Max(math.Min(a, tinyClip), -tinyClip)
 	}
 	panic("the interpreter does not know " + op.kind.name)
 }
@@ -110,7 +114,10 @@ func (in *interpreter) normPart(op *Norm, x []float64) []float64 {
 	}
 	y := make([]float64, len(x))
 	for i, v := range x {
-		gain := in.params[op.Gain][i]
+		gain := 1.0
+		if op.Gain != "" {
+			gain = in.params[op.Gain][i]
+		}
 		if op.PlusOne {
 			gain++
 		}

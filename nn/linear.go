@@ -52,6 +52,13 @@ func (b *Builder) RowLinear(x Value, name, bias string, out int) Value {
 	return l.out
 }
 
+// Linear emits a linear of a whole value [rows, in] that every rank computes alike: [rows, out]; bias is a name, or empty.
+func (b *Builder) Linear(x Value, name, bias string, out int) Value {
+	y := b.RowLinear(x, name, bias, out)
+	b.p.Ops[len(b.p.Ops)-1].(*Linears).Shard = Whole
+	return y
+}
+
 func (l *Linears) Params() []Param {
 	var ps []Param
 	for _, e := range l.Each {

@@ -2,13 +2,14 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"hone/kernel"
 )
 
 // Norm is RMSNorm (Zhang and Sennrich 2019) or LayerNorm (Ba et al. 2016) over the features of a row, or of each head.
 type Norm struct {
-	Gain, Bias string // Bias "": none
+	Gain, Bias string // "": none
 	Eps        float32
 	Center     bool // LayerNorm: the mean is taken off first
 	PlusOne    bool // the gain is 1 + the weight (Gemma)
@@ -38,9 +39,16 @@ func (b *Builder) LayerNormNoBias(x Value, name string, eps float32) Value {
 	return b.norm(x, Norm{Gain: name + ".weight", Eps: eps, Center: true})
 }
 
+// LayerNormBare is LayerNorm without gain and bias.
+func (b *Builder) LayerNormBare(x Value, eps float32) Value {
+	return b.norm(x, Norm{Eps: eps, Center: true})
+}
+
 func (b *Builder) norm(x Value, n Norm) Value {
 	info := b.p.values[x]
-	n.Gain = b.name(n.Gain)
+	if n.Gain != "" {
+		n.Gain = b.name(n.Gain)
+	}
 	if n.Bias != "" {
 		n.Bias = b.name(n.Bias)
 	}
@@ -54,6 +62,9 @@ func (b *Builder) norm(x Value, n Norm) Value {
 
 // Params: a gain of a whole cut row is cut with it, one of a head is the same on every rank.
 func (n *Norm) Params() []Param {
+	if n.Gain == "" {
+		return nil
+	}
 	gain := Param{Name: n.Gain, Rows: 1, Cols: n.each, Vector: true}
 	if n.unit > 0 && n.each == n.width {
 		gain.Shard, gain.Unit = Column, n.unit
@@ -68,20 +79,18 @@ func (n *Norm) Params() []Param {
 func (n *Norm) Inputs() []Value  { return []Value{n.in} }
 func (n *Norm) Outputs() []Value { return []Value{n.out} }
 func (n *Norm) Cost(p *Program, tokens, _ int) Cost {
-	return Cost{Flops: int64(tokens) * int64(n.width) * 4, WeightFloats: int64(n.each)}
+	c := Cost{Flops: int64(tokens) * int64(n.width) * 4, WeightFloats: int64(n.each)}
+	if n.Gain == "" {
+		c.WeightFloats = 0
+	}
+	return c
 }
 
 func (n *Norm) bind(x *Exec) (bound, error) {
 	b := &boundNorm{Norm: n, x: x, local: x.width(n.in)}
-	gain, err := x.vector(n.Params()[0])
-	if err != nil {
+	var err error
+	if b.gain, err = n.gains(x); err != nil {
 		return nil, err
-	}
-	if b.gain = gain; n.PlusOne {
-		b.gain = make([]float32, len(gain))
-		for i, g := range gain {
-			b.gain[i] = 1 + g
-		}
 	}
 	if n.Bias != "" {
 		if b.bias, err = x.vector(n.Params()[1]); err != nil {
@@ -95,6 +104,22 @@ func (n *Norm) bind(x *Exec) (bound, error) {
 		b.run = b.scaleRows
 	}
 	return b, nil
+}
+
+// gains are what normalised features are multiplied by.
+func (n *Norm) gains(x *Exec) ([]float32, error) {
+	if n.Gain == "" {
+		return slices.Repeat([]float32{1}, n.each), nil
+	}
+	gain, err := x.vector(n.Params()[0])
+	if err != nil || !n.PlusOne {
+		return gain, err
+	}
+	gain = slices.Clone(gain)
+	for i := range gain {
+		gain[i]++
+	}
+	return gain, nil
 }
 
 type boundNorm struct {

@@ -31,12 +31,8 @@ var (
 	geluTanhKind    = unaryKind("gelu_tanh", kernel.GELUTanh, geluTanh64)
 	geluMulKind     = gateKind("gelu_mul", kernel.GELU, gelu64)
 	geluTanhMulKind = gateKind("gelu_tanh_mul", kernel.GELUTanh, geluTanh64)
-	reluKind        = pointwiseKind{"relu", 1, relu, func(a, _ float64) (float64, float64) {
-		if a > 0 {
-			return 1, 0
-		}
-		return 0, 0
-	}}
+	reluKind        = unaryKind("relu", relu, relu64)
+	reluMulKind     = gateKind("relu_mul", relu, relu64)
 )
 
 // unaryKind is a function of one value; both gives it and its slope.
@@ -72,10 +68,34 @@ func geluTanh64(x float64) (y, slope float64) {
 	return 0.5 * x * (1 + t), 0.5*(1+t) + 0.5*x*(1-t*t)*c*(1+3*0.044715*x*x)
 }
 
-func relu(y, a, _ []float32) {
+// clampKind cuts values to [-limit, limit].
+func clampKind(limit float64) pointwiseKind {
+	most := float32(limit)
+	forward := func(y, a, _ []float32) {
+		for i, v := range a {
+			y[i] = min(max(v, -most), most)
+		}
+	}
+	return pointwiseKind{"clamp", 2, forward, func(a, _ float64) (float64, float64) {
+		if math.Abs(a) < limit {
+			return 1, 0
+		}
+		return 0, 0
+	}}
+}
+
+func relu(y, a []float32) {
 	for i, v := range a {
 		y[i] = max(v, 0)
 	}
+}
+
+// relu64 is max(x, 0) and its slope.
+func relu64(x float64) (y, slope float64) {
+	if x > 0 {
+		return x, 1
+	}
+	return 0, 0
 }
 
 // Add is the residual sum.
@@ -96,6 +116,9 @@ func (b *Builder) GELUMul(gate, up Value) Value { return b.pointwise(geluMulKind
 // GELUTanhMul is gelu(gate)·up, with the tanh form of GELU.
 func (b *Builder) GELUTanhMul(gate, up Value) Value { return b.pointwise(geluTanhMulKind, gate, up) }
 
+// ReLUMul is relu(gate)·up.
+func (b *Builder) ReLUMul(gate, up Value) Value { return b.pointwise(reluMulKind, gate, up) }
+
 // GELU is the exact (erf) Gaussian error linear unit (Hendrycks and Gimpel 2016).
 func (b *Builder) GELU(x Value) Value { return b.pointwise(geluKind, x) }
 
@@ -104,6 +127,9 @@ func (b *Builder) GELUTanh(x Value) Value { return b.pointwise(geluTanhKind, x) 
 
 // ReLU is max(x, 0).
 func (b *Builder) ReLU(x Value) Value { return b.pointwise(reluKind, x) }
+
+// Clamp is min(max(x, -limit), limit).
+func (b *Builder) Clamp(x Value, limit float64) Value { return b.pointwise(clampKind(limit), x) }
 
 func (b *Builder) pointwise(kind pointwiseKind, in ...Value) Value {
 	if len(in) == 2 {

@@ -176,7 +176,7 @@ func (p *boundPool) act(kind string, y, bias []float32) {
 			y[i] = float32(math.Tanh(float64(v)))
 		}
 	case "relu":
-		relu(y, y, nil)
+		relu(y, y)
 	}
 }
 
