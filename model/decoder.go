@@ -27,6 +27,7 @@ type decoder struct {
 	ropes     func(i int) *nn.Rope // of block i; nil: attention's
 	mlpBias   bool
 	experts   nn.Experts // of every block, Count 0: a gated MLP
+	dense     []bool     // blocks that have none; nil: none
 	plusOne   bool       // norms' gains are 1 + the weight
 	embedding float64    // multiplies embeddings; 0: nothing
 	residual  float64    // multiplies what a residual sum gets; 0: nothing

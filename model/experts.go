@@ -47,10 +47,14 @@ func (c *Config) expertsKey(key string) string {
 	return key
 }
 
-// mixed is the plain block with experts.
+// mixed is the plain block with experts, save in dense blocks.
 func (d *decoder) mixed(b *nn.Builder, x nn.Value, i int) nn.Value {
 	x = d.add(b, x, d.attend(b, d.norm(b, x, "input_layernorm"), i))
-	return d.add(b, x, b.Experts(d.norm(b, x, "post_attention_layernorm"), d.experts))
+	h := d.norm(b, x, "post_attention_layernorm")
+	if d.dense != nil && d.dense[i] {
+		return d.add(b, x, d.gated(b, h, i, b.SiLUMul))
+	}
+	return d.add(b, x, b.Experts(h, d.experts))
 }
 
 // normalized reads whether the weights of a token's experts sum to 1; llama.cpp holds that this architecture's files are so,

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 
 	"hone/nn"
 )
@@ -16,8 +17,7 @@ func designGPT2(c *Config) (*Design, error) {
 	d := c.learned("lm_head.weight", "n_embd", "n_layer", "n_head", "n_inner", "n_positions")
 	eps := float32(c.Float("layer_norm_epsilon", "attention.layer_norm_epsilon", 1e-5))
 	act := c.Activation("activation_function", "gelu_new")
-	c.Refuse("scale_attn_weights", true)
-	c.Refuse("scale_attn_by_inverse_layer_idx", false)
+	scale := d.scoreScales()
 	c.Refuse("add_cross_attention", false)
 	attention := d.attention
 	attention.Q, attention.K, attention.V, attention.O = "q_proj", "k_proj", "v_proj", "c_proj"
@@ -31,6 +31,7 @@ func designGPT2(c *Config) (*Design, error) {
 	x := b.Add(b.Embed("transformer.wte.weight", d.vocab, width), b.EmbedPosition("transformer.wpe.weight", d.context, width, 0))
 	for i := range d.blocks {
 		b.Block(fmt.Sprintf("transformer.h.%d.", i), func() {
+			attention.Scale = scale(i)
 			x = b.Add(x, b.Attention(b.LayerNorm(x, "ln_1", eps), "attn", attention))
 			h := b.ColumnLinears(b.LayerNorm(x, "ln_2", eps), nn.Linear{Name: "mlp.c_fc.weight", Bias: "mlp.c_fc.bias", Out: mlp, Unit: 1})
 			x = b.Add(x, b.RowLinear(act(b, h[0]), "mlp.c_proj.weight", "mlp.c_proj.bias", width))
@@ -66,4 +67,24 @@ func designGPT2(c *Config) (*Design, error) {
 			"transformer.h.%d.mlp.c_proj":  at("blk.%d.ffn_down"),
 		},
 	}, nil
+}
+
+// scoreScales reads what the scores of block i are multiplied by. The order of operations that reorder_and_upcast_attn asks
+// for is a matter of 16-bit floats.
+func (d *decoder) scoreScales() func(i int) float64 {
+	c, scale := d.c, 1/math.Sqrt(float64(d.attention.Size))
+	if !c.FlagOr("scale_attn_weights", "", true) {
+		c.noGGUF("its scores are not scaled by the size of a head")
+		scale = 1
+	}
+	byBlock := c.Flag("scale_attn_by_inverse_layer_idx")
+	if byBlock {
+		c.noGGUF("its scores are scaled by the number of the block")
+	}
+	return func(i int) float64 {
+		if byBlock {
+			return scale / float64(i+1)
+		}
+		return scale
+	}
 }

@@ -13,7 +13,9 @@ func olmoe(c *Config) *decoder {
 	d.attentionBias()
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
 	c.Refuse("hidden_act", "silu")
-	c.Refuse("clip_qkv", nil)
+	if d.attention.Clip = c.Optional("clip_qkv", "", 0); d.attention.Clip > 0 {
+		c.noGGUF("no olmoe file has clamped queries, keys and values")
+	}
 	c.RefuseGGUF("attention.clamp_kqv", 0)
 	d.headNorms()
 	d.mixture(c.expertsKey("num_experts"), d.sharedMLP())

@@ -6,11 +6,17 @@ func init() {
 }
 
 func qwen3(c *Config) *decoder {
+	d := c.qwen3Blocks()
+	d.upperWindows()
+	return d
+}
+
+// qwen3Blocks reads what Qwen3 and Qwen3-MoE share.
+func (c *Config) qwen3Blocks() *decoder {
 	d := c.decoder()
 	d.attentionBias()
 	d.attention.QNorm, d.attention.KNorm = "q_norm", "k_norm"
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	d.upperWindows()
 	c.Refuse("hidden_act", "silu")
 	d.headNorms()
 	return d
