@@ -1,9 +1,11 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -495,5 +497,24 @@ func TestPackedEveryByteDamaged(t *testing.T) {
 		bad := slices.Clone(config)
 		bad[i] ^= 1
 		readPacked(t, bad, data)
+	}
+}
+
+// A write that is stopped ends with the reason and leaves nothing.
+func TestWriteHFStops(t *testing.T) {
+	for asked := range 3 {
+		dir, left := filepath.Join(t.TempDir(), "m"), asked
+		spec := WriteSpec{Weights: []Weight{{Name: "a.weight", Values: make([]float32, 8)}, {Name: "b.weight", Values: make([]float32, 8)}}}
+		spec.Stop = func() error {
+			if left--; left < 0 {
+				return context.Canceled
+			}
+			return nil
+		}
+		err := WriteHF(dir, spec)
+		list, _ := os.ReadDir(filepath.Dir(dir))
+		if stopped := asked < 2; errors.Is(err, context.Canceled) != stopped || stopped != (len(list) == 0) {
+			t.Errorf("asked %d times: %v, left %v", asked, err, list)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"hone/internal/durable"
+	"hone/internal/until"
 	"hone/kernel"
 	"hone/quant"
 )
@@ -26,6 +27,8 @@ type WriteSpec struct {
 	Files map[string][]byte
 	// Weights become model.safetensors, in this order.
 	Weights []Weight
+	// Stop, when set, is asked while tensors are written; its error ends the work.
+	Stop func() error
 }
 
 // Weight is one named tensor: a matrix in its number format, or plain values.
@@ -53,6 +56,9 @@ func FillHF(dir string, spec WriteSpec) error {
 	tensors, groups, err := planWeights(spec.Weights)
 	if err != nil {
 		return err
+	}
+	for i, write := range tensors {
+		tensors[i].Write = func(w io.Writer) error { return write.Write(until.Writer(w, spec.Stop)) }
 	}
 	if err := WriteSafetensors(filepath.Join(dir, weightsName), tensors, map[string]string{"format": "pt"}); err != nil {
 		return err

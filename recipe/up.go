@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"hone/internal/durable"
 	"hone/internal/machine"
 	"hone/kernel"
 	"hone/model"
@@ -50,11 +50,11 @@ func (e *BudgetError) Error() string {
 // Up finds the variant of a model for a budget in the store, or searches for it and saves it with its lineage.
 func Up(ctx context.Context, s *store.Store, spec Spec, version string) (*Outcome, error) {
 	spec.defaults()
-	digest, err := s.Digest(spec.Model.Path)
+	digest, err := s.Digest(ctx, spec.Model.Path)
 	if err != nil {
 		return nil, err
 	}
-	key, dataDigest, err := spec.key(s)
+	key, dataDigest, err := spec.key(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,10 @@ func (s *Spec) journalKey(digest, key string) string {
 }
 
 // key names the search: an equal key on an equal parent leads to an equal variant.
-func (s *Spec) key(st *store.Store) (key, dataDigest string, err error) {
+func (s *Spec) key(ctx context.Context, st *store.Store) (key, dataDigest string, err error) {
 	data := fmt.Sprintf("sampled:%d", s.Seed)
 	if s.Data != "" {
-		if dataDigest, err = st.Digest(s.Data); err != nil {
+		if dataDigest, err = st.Digest(ctx, s.Data); err != nil {
 			return "", "", err
 		}
 		data = dataDigest
@@ -141,7 +141,7 @@ func (s *Spec) save(ctx context.Context, st *store.Store, r *Result, l store.Lin
 		return nil, err
 	}
 	s.say("saving "+r.Chosen, 0, 1)
-	e, err := st.Put(variantName(s.Model.Path, r.Chosen, l), func(dir string) error {
+	e, err := st.Put(ctx, variantName(s.Model.Path, r.Chosen, l), func(dir string) error {
 		return s.fill(ctx, dir, r.Chosen, map[string][]byte{evidenceFile: r.Evidence.JSON()})
 	}, l)
 	if err != nil {
@@ -168,9 +168,9 @@ func (s *Spec) fill(ctx context.Context, dir, chosen string, extra map[string][]
 		}
 		return Fill(ctx, dir, s.Model, w, extra)
 	}
-	copyAll := func() error { return copyModel(dir, s.Model.Path) }
+	copyAll := func() error { return copyModel(ctx, dir, s.Model.Path) }
 	if s.Model.File.Kind() == "gguf" {
-		copyAll = func() error { return copyFile(filepath.Join(dir, "model.gguf"), s.Model.Path) }
+		copyAll = func() error { return durable.CopyFile(ctx, filepath.Join(dir, "model.gguf"), s.Model.Path) }
 	}
 	if err := copyAll(); err != nil {
 		return err
@@ -184,7 +184,7 @@ func (s *Spec) fill(ctx context.Context, dir, chosen string, extra map[string][]
 }
 
 // copyModel copies the files that a Hugging Face directory's model is made of; links are followed.
-func copyModel(to, from string) error {
+func copyModel(ctx context.Context, to, from string) error {
 	list, err := os.ReadDir(from)
 	if err != nil {
 		return err
@@ -198,25 +198,11 @@ func copyModel(to, from string) error {
 		if info, err := os.Stat(filepath.Join(from, e.Name())); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if err := copyFile(filepath.Join(to, e.Name()), filepath.Join(from, e.Name())); err != nil {
+		if err := durable.CopyFile(ctx, filepath.Join(to, e.Name()), filepath.Join(from, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }
 
 // variantName is readable and differs between parents and searches.

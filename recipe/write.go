@@ -39,7 +39,7 @@ func Write(ctx context.Context, dir string, m *model.Model, w model.Weights, ext
 }
 
 func variant(ctx context.Context, m *model.Model, w model.Weights, extra map[string][]byte, steps []Step) (checkpoint.WriteSpec, error) {
-	spec := checkpoint.WriteSpec{Config: m.HFConfig(), Files: maps.Clone(extra)}
+	spec := checkpoint.WriteSpec{Config: m.HFConfig(), Files: maps.Clone(extra), Stop: ctx.Err}
 	if spec.Files == nil {
 		spec.Files = map[string][]byte{}
 	}

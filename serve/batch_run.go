@@ -112,7 +112,7 @@ func (r *batchRun) append(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
-	if free, err := durable.LockFile(out, false); err != nil || !free {
+	if free, err := durable.LockFile(out); err != nil || !free {
 		return errors.Join(err, fmt.Errorf("%s: another process writes it: wait for it, or choose another output", part))
 	}
 	end, err := r.recall(out, part)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"hone/internal/durable"
+	"hone/internal/until"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 // Digest returns the digest of a file's content, or of a directory's: that of the sorted list of its files' digests and
 // paths, lineage.json left out, so that it is also the Digest in the lineage of a copy. Digests of files are remembered
 // by path, size and time of change.
-func (s *Store) Digest(path string) (string, error) {
+func (s *Store) Digest(ctx context.Context, path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("store: %w", err)
@@ -35,13 +37,13 @@ func (s *Store) Digest(path string) (string, error) {
 		return "", fmt.Errorf("store: %w", err)
 	}
 	if !st.IsDir() {
-		sum, err := s.cachedDigest(path, st)
+		sum, err := s.cachedDigest(ctx, path, st)
 		if err != nil {
 			return "", err
 		}
 		return digestPrefix + sum, nil
 	}
-	files, err := s.digestTree(path)
+	files, err := s.digestTree(ctx, path)
 	if err != nil {
 		return "", err
 	}
@@ -50,7 +52,7 @@ func (s *Store) Digest(path string) (string, error) {
 
 // digestTree digests the files below a directory. Links to files are followed (model hubs keep files that way); hidden
 // names are left out.
-func (s *Store) digestTree(dir string) ([]File, error) {
+func (s *Store) digestTree(ctx context.Context, dir string) ([]File, error) {
 	var files []File
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -73,7 +75,7 @@ func (s *Store) digestTree(dir string) ([]File, error) {
 		if len(files) == maxTree {
 			return fmt.Errorf("store: %s: more than %d files; is this a model's directory?", dir, maxTree)
 		}
-		f, err := s.digestFile(path, rel)
+		f, err := s.digestFile(ctx, path, rel)
 		if err == nil {
 			files = append(files, f)
 		}
@@ -82,12 +84,12 @@ func (s *Store) digestTree(dir string) ([]File, error) {
 	return files, err
 }
 
-func (s *Store) digestFile(path, rel string) (File, error) {
+func (s *Store) digestFile(ctx context.Context, path, rel string) (File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return File{}, fmt.Errorf("store: %w", err)
 	}
-	sum, err := s.cachedDigest(path, st)
+	sum, err := s.cachedDigest(ctx, path, st)
 	return File{Path: rel, Size: st.Size(), SHA256: sum}, err
 }
 
@@ -102,9 +104,9 @@ func treeDigest(files []File) string {
 	return digestPrefix + hex.EncodeToString(sum[:])
 }
 
-func hashReader(r io.Reader) (string, error) {
+func hashReader(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, r, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(h, until.Reader(ctx, r), make([]byte, 1<<20)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -120,7 +122,7 @@ type remembered struct {
 
 // cachedDigest returns the digest of a file's content, from the cache when the file is unchanged. A cache that cannot be
 // read or written costs time, nothing else.
-func (s *Store) cachedDigest(path string, st fs.FileInfo) (string, error) {
+func (s *Store) cachedDigest(ctx context.Context, path string, st fs.FileInfo) (string, error) {
 	if !st.Mode().IsRegular() {
 		return "", fmt.Errorf("store: %s is not a regular file", path)
 	}
@@ -136,7 +138,7 @@ func (s *Store) cachedDigest(path string, st fs.FileInfo) (string, error) {
 		return "", fmt.Errorf("store: %w", err)
 	}
 	defer f.Close()
-	sum, err := hashReader(f)
+	sum, err := hashReader(ctx, f)
 	if err != nil {
 		return "", fmt.Errorf("store: %s: %w", path, err)
 	}

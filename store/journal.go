@@ -31,7 +31,7 @@ type Journal struct {
 func (s *Store) Journal(ctx context.Context, key string) (*Journal, []json.RawMessage, error) {
 	sum := sha256.Sum256([]byte(key))
 	name := "run-" + hex.EncodeToString(sum[:8])
-	lock, err := s.lockUntil(ctx, name)
+	lock, err := s.lock(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,24 +42,6 @@ func (s *Store) Journal(ctx context.Context, key string) (*Journal, []json.RawMe
 		return nil, nil, fmt.Errorf("store: %s: %w", j.path, err)
 	}
 	return j, records, nil
-}
-
-// lockUntil waits for a lock as long as ctx lasts.
-func (s *Store) lockUntil(ctx context.Context, name string) (*lock, error) {
-	for waited := false; ; waited = true {
-		l, err := s.tryLock(name)
-		if l != nil || err != nil {
-			return l, err
-		}
-		if !waited && s.OnWait != nil {
-			s.OnWait(name)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // open reads the whole lines and cuts off what follows them.

@@ -1,11 +1,12 @@
 package store
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"hone/internal/durable"
 )
@@ -18,23 +19,22 @@ func (s *Store) openLock(name string) (*os.File, error) {
 	return s.root.OpenFile(locksDir+"/"+name+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 }
 
-// lock waits for a name's lock.
-func (s *Store) lock(name string) (*lock, error) {
-	if l, err := s.tryLock(name); err != nil || l != nil {
-		return l, err
+// lock waits for a name's lock as long as ctx lasts.
+func (s *Store) lock(ctx context.Context, name string) (*lock, error) {
+	for waited := false; ; waited = true {
+		l, err := s.tryLock(name)
+		if l != nil || err != nil {
+			return l, err
+		}
+		if !waited && s.OnWait != nil {
+			s.OnWait(name)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	if s.OnWait != nil {
-		s.OnWait(name)
-	}
-	f, err := s.openLock(name)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := durable.LockFile(f, true); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
-	}
-	return &lock{f}, nil
 }
 
 // tryLock returns nil when somebody else holds the lock.
@@ -43,7 +43,7 @@ func (s *Store) tryLock(name string) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := durable.LockFile(f, false)
+	got, err := durable.LockFile(f)
 	if err != nil || !got {
 		f.Close()
 		return nil, err

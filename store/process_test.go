@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func childPut(dir string, build func(string) error) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Put("m", build, Lineage{ParentDigest: "p", Recipe: "r"})
+	_, err = s.Put(context.Background(), "m", build, Lineage{ParentDigest: "p", Recipe: "r"})
 	return err
 }
 
@@ -103,7 +104,7 @@ func TestKilledBuilder(t *testing.T) {
 		t.Errorf("left over: %v", left)
 	}
 	put(t, s, "m", small, Lineage{})
-	if err := s.Verify("m"); err != nil {
+	if err := s.Verify(t.Context(), "m"); err != nil {
 		t.Error(err)
 	}
 }
@@ -128,7 +129,7 @@ func TestProcessesRace(t *testing.T) {
 	if built != 1 {
 		t.Errorf("built %d times", built)
 	}
-	if err := open(t, dir).Verify("m"); err != nil {
+	if err := open(t, dir).Verify(t.Context(), "m"); err != nil {
 		t.Error(err)
 	}
 }
@@ -151,7 +152,7 @@ func TestFullDisk(t *testing.T) {
 	if left := append(s.names(tempDir), s.names(modelsDir)...); len(left) != 1 {
 		t.Errorf("left over: %v", left)
 	}
-	if err := s.Verify("before"); err != nil {
+	if err := s.Verify(t.Context(), "before"); err != nil {
 		t.Error(err)
 	}
 	put(t, s, "m", small, Lineage{})

@@ -64,7 +64,7 @@ func (s *Store) Pull(ctx context.Context, p Pull) (Pulled, error) {
 	if p.Name == "" {
 		p.Name = PullName(p.Source)
 	}
-	w := &puller{Store: s, Pull: p, list: list, files: files}
+	w := &puller{Store: s, Pull: p, list: list, files: files, known: map[string]string{}}
 	for _, f := range files {
 		w.all += f.Size
 	}
@@ -75,7 +75,7 @@ func (s *Store) Pull(ctx context.Context, p Pull) (Pulled, error) {
 	}
 	l := Lineage{Recipe: pullRecipe, RecipeSteps: steps, Parent: p.Source.String(), HoneVersion: p.Version,
 		ParentDigest: hub.Scheme + list.Repo + "@" + list.Commit + strings.TrimSuffix(":"+p.Source.File, ":")}
-	if out.Entry, err = s.Put(p.Name, func(dir string) error { return w.build(ctx, dir) }, l); err != nil {
+	if out.Entry, err = s.put(ctx, p.Name, func(dir string) error { return w.build(ctx, dir) }, w.known, l); err != nil {
 		return Pulled{}, w.explain(err)
 	}
 	out.Fetched = w.fetched
@@ -122,6 +122,7 @@ type puller struct {
 	Pull
 	list  *hub.Listing
 	files []hub.File
+	known map[string]string // SHA-256 of verified files, by their paths in the model
 
 	all, before, fetched int64 // bytes: of the model; of the files before the current one; that came
 }
@@ -141,7 +142,7 @@ func (w *puller) build(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, f := range w.files {
-		if err := w.bring(ctx, f, filepath.Join(dir, filepath.FromSlash(f.To))); err != nil {
+		if err := w.bring(ctx, f, dir); err != nil {
 			return err
 		}
 		w.before += f.Size
@@ -188,8 +189,8 @@ func (s *Store) mayHold(f hub.File) bool {
 }
 
 // bring makes cache/hub hold the whole file and puts it in its place, alone among all processes that want it.
-func (w *puller) bring(ctx context.Context, f hub.File, to string) error {
-	lock, err := w.lock("hub-" + f.Key())
+func (w *puller) bring(ctx context.Context, f hub.File, dir string) error {
+	lock, err := w.lock(ctx, "hub-"+f.Key())
 	if err != nil {
 		return err
 	}
@@ -197,7 +198,7 @@ func (w *puller) bring(ctx context.Context, f hub.File, to string) error {
 	if err := w.complete(ctx, f); err != nil {
 		return err
 	}
-	return w.place(f, to)
+	return w.place(f, dir)
 }
 
 // complete makes cache/hub hold the whole file; its lock is held.
@@ -205,14 +206,18 @@ func (w *puller) complete(ctx context.Context, f hub.File) error {
 	key := hubDir + "/" + f.Key()
 	whole := filepath.Join(w.dir, filepath.FromSlash(key))
 	w.tell(0)
-	if w.partSize(f) == f.Size && f.Verify(whole) == nil {
+	if w.partSize(f) == f.Size && f.Verify(ctx, whole) == nil {
 		w.tell(f.Size)
 		return nil
 	}
-	if w.mayHold(f) && f.Verify(filepath.Join(w.dir, blobsDir, f.SHA256)) == nil {
+	if w.mayHold(f) && f.Verify(ctx, filepath.Join(w.dir, blobsDir, f.SHA256)) == nil {
 		_ = w.root.Remove(key)
 		w.tell(f.Size)
-		return w.copyOf(blobsDir+"/"+f.SHA256, key)
+		_, err := w.copyOf(blobsDir+"/"+f.SHA256, key)
+		return err
+	}
+	if ctx.Err() != nil { // what could not be verified to its end is not therefore wrong
+		return context.Cause(ctx)
 	}
 	if st, err := w.root.Stat(key); err == nil && st.Mode().Perm()&0o200 == 0 {
 		_ = w.root.Remove(key) // sealed: it may be a second name of a blob, which must not be written
@@ -234,26 +239,27 @@ func (w *puller) tell(have int64) {
 	}
 }
 
-// copyOf gives a file a second name, or a second body where the file system has no links.
-func (s *Store) copyOf(from, to string) error {
+// copyOf gives a file a second name, or a second body where the file system has no links; it tells which.
+func (s *Store) copyOf(from, to string) (linked bool, err error) {
 	if s.root.Link(from, to) == nil {
-		return nil
+		return true, nil
 	}
 	in, err := s.root.Open(from)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer in.Close()
 	out, err := s.root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = out.ReadFrom(in)
-	return errors.Join(err, out.Close())
+	return false, errors.Join(err, out.Close())
 }
 
-func (w *puller) place(f hub.File, to string) error {
-	rel, err := filepath.Rel(w.dir, to)
+// place gives a verified file its name in the model. Where that is a second name of the same bytes they are not read again.
+func (w *puller) place(f hub.File, dir string) error {
+	rel, err := filepath.Rel(w.dir, filepath.Join(dir, filepath.FromSlash(f.To)))
 	if err != nil {
 		return err
 	}
@@ -261,7 +267,11 @@ func (w *puller) place(f hub.File, to string) error {
 	if err := w.root.MkdirAll(path.Dir(rel), 0o700); err != nil {
 		return err
 	}
-	return w.copyOf(hubDir+"/"+f.Key(), rel)
+	linked, err := w.copyOf(hubDir+"/"+f.Key(), rel)
+	if linked && f.SHA256 != "" {
+		w.known[f.To] = f.SHA256
+	}
+	return err
 }
 
 // explain says what a person can do about an error of Put.

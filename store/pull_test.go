@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func TestPull(t *testing.T) {
 	if left := s.names(hubDir); len(left) != 0 {
 		t.Errorf("left over: %v", left)
 	}
-	if err := s.Verify("repo"); err != nil {
+	if err := s.Verify(t.Context(), "repo"); err != nil {
 		t.Error(err)
 	}
 	sent := len(h.Sent())
@@ -125,7 +126,7 @@ func TestPull(t *testing.T) {
 	if copied, err := pull(t, s, h, Pull{Name: "other"}); err != nil || copied.Fetched >= 100_000 {
 		t.Errorf("content of another model was fetched: %d %v", copied.Fetched, err)
 	}
-	if err := s.Verify("other"); err != nil {
+	if err := s.Verify(t.Context(), "other"); err != nil {
 		t.Error(err)
 	}
 	e, found, err := s.FindPulled(hub.Source{Repo: "owner/repo", Revision: hubtest.Commit[:8]})
@@ -288,19 +289,84 @@ func TestPullSparesBlobs(t *testing.T) {
 		}
 		for _, more := range []int64{-1, 1} {
 			lie := hub.File{Path: f.Path, To: f.Path, Size: f.Size + more, SHA256: f.SHA256}
-			if err := s.copyOf(blobsDir+"/"+f.SHA256, hubDir+"/"+lie.Key()); err != nil {
+			if _, err := s.copyOf(blobsDir+"/"+f.SHA256, hubDir+"/"+lie.Key()); err != nil {
 				t.Fatal(err)
 			}
 			w := &puller{Store: s, Pull: Pull{Client: client}, list: &hub.Listing{Repo: "owner/repo", Commit: hubtest.Commit}, files: []hub.File{lie}}
 			if err := w.bring(t.Context(), lie, filepath.Join(s.dir, tempDir, "x")); err == nil {
 				t.Errorf("%s of %d bytes was taken for %d", f.Path, f.Size, lie.Size)
 			}
-			if err := s.Verify("repo"); err != nil {
+			if err := s.Verify(t.Context(), "repo"); err != nil {
 				t.Errorf("%+d bytes: %v", more, err)
 			}
 			if err := s.root.Remove(hubDir + "/" + lie.Key()); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// What was verified when it came is not read again for its digest.
+func TestPullHashesOnce(t *testing.T) {
+	files := model()
+	h := startHub(t, &hubtest.Hub{Files: files})
+	s := open(t, t.TempDir())
+	client, err := hub.New(h.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.List(t.Context(), hub.Source{Repo: "owner/repo", Revision: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &puller{Store: s, Pull: Pull{Client: client}, list: list, known: map[string]string{}}
+	if w.files, err = hub.Choose(list, ""); err != nil {
+		t.Fatal(err)
+	}
+	e, err := s.put(t.Context(), "repo", func(dir string) error { return w.build(t.Context(), dir) }, w.known, Lineage{})
+	if err != nil || len(w.known) != 2 {
+		t.Fatalf("%v, known %v", err, w.known)
+	}
+	same(t, e.Path, files, taken...)
+	if err := s.Verify(t.Context(), "repo"); err != nil {
+		t.Error(err)
+	}
+	smallFiles := func(dir string) error { return os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o600) }
+	told := map[string]string{"config.json": strings.Repeat("0", 64)}
+	if e, err = s.put(t.Context(), "told", smallFiles, told, Lineage{}); err != nil || !slices.ContainsFunc(e.Lineage.Files, func(f File) bool { return f.SHA256 == told["config.json"] }) {
+		t.Errorf("a known digest was made again: %v %+v", err, e.Lineage.Files)
+	}
+}
+
+// A pull that is interrupted while a whole file is verified keeps it, also one that a broken-off Put made read-only.
+func TestPullInterruptedVerify(t *testing.T) {
+	files := model()
+	h := startHub(t, &hubtest.Hub{Files: files})
+	s := open(t, t.TempDir())
+	client, err := hub.New(h.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.List(t.Context(), hub.Source{Repo: "owner/repo", Revision: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list.Files {
+		if f.Path != "model-00001-of-00002.safetensors" {
+			continue
+		}
+		path := filepath.Join(s.dir, hubDir, f.Key())
+		if err := os.WriteFile(path, files[f.Path], 0o400); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := &puller{Store: s, Pull: Pull{Client: client}, list: list, files: []hub.File{f}}
+		if err := w.complete(ctx, f); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if st, err := os.Stat(path); err != nil || st.Size() != f.Size {
+			t.Errorf("what was fetched is gone: %v", err)
 		}
 	}
 }
@@ -321,7 +387,7 @@ func TestPullTogether(t *testing.T) {
 		t.Fatalf("%v %s, %v %s, %v", a, textA, b, textB, err)
 	}
 	for _, name := range []string{"repo", "mine"} {
-		if err := s.Verify(name); err != nil {
+		if err := s.Verify(t.Context(), name); err != nil {
 			t.Error(err)
 		}
 	}

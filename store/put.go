@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,12 +14,18 @@ import (
 // Digest, Files, Name and (when zero) Created of the lineage are set by Put.
 //
 // While another process builds the same name, Put waits. A variant of that name by the same parent and recipe is
-// returned as it is, without a call of build; another one is ErrExists. When anything fails, the store is as before.
-func (s *Store) Put(name string, build func(dir string) error, l Lineage) (Entry, error) {
+// returned as it is, without a call of build; another one is ErrExists. When anything fails, or ctx ends, the store is as
+// before.
+func (s *Store) Put(ctx context.Context, name string, build func(dir string) error, l Lineage) (Entry, error) {
+	return s.put(ctx, name, build, nil, l)
+}
+
+// put is Put for files of which build may tell the digests: by their paths in dir, of content that was read back.
+func (s *Store) put(ctx context.Context, name string, build func(dir string) error, known map[string]string, l Lineage) (Entry, error) {
 	if err := CheckName(name); err != nil {
 		return Entry{}, err
 	}
-	lock, err := s.lock(name)
+	lock, err := s.lock(ctx, name)
 	if err != nil {
 		return Entry{}, fmt.Errorf("store: %q: %w", name, err)
 	}
@@ -27,7 +34,7 @@ func (s *Store) Put(name string, build func(dir string) error, l Lineage) (Entry
 		return existing(e, l)
 	}
 	temp := tempDir + "/" + name
-	if err := s.build(temp, name, build, l); err != nil {
+	if err := s.build(ctx, temp, name, build, known, l); err != nil {
 		return Entry{}, errors.Join(fmt.Errorf("store: %q: %w", name, err), s.root.RemoveAll(temp))
 	}
 	return s.Get(name)
@@ -46,7 +53,7 @@ func existing(e Entry, l Lineage) (Entry, error) {
 }
 
 // build fills temp and publishes it. The caller holds the name's lock.
-func (s *Store) build(temp, name string, build func(dir string) error, l Lineage) error {
+func (s *Store) build(ctx context.Context, temp, name string, build func(dir string) error, known map[string]string, l Lineage) error {
 	if err := s.root.RemoveAll(temp); err != nil { // left over by a crash
 		return err
 	}
@@ -56,7 +63,7 @@ func (s *Store) build(temp, name string, build func(dir string) error, l Lineage
 	if err := build(filepath.Join(s.dir, filepath.FromSlash(temp))); err != nil {
 		return err
 	}
-	files, err := s.seal(temp)
+	files, err := s.seal(ctx, temp, known)
 	if err != nil {
 		return err
 	}
@@ -76,8 +83,9 @@ func (s *Store) build(temp, name string, build func(dir string) error, l Lineage
 	return s.syncDir(modelsDir)
 }
 
-// seal digests and syncs the files below a directory, makes them read-only and gives them their blobs.
-func (s *Store) seal(dir string) ([]File, error) {
+// seal digests and syncs the files below a directory, makes them read-only and gives them their blobs. Those whose digests
+// are known are not read again.
+func (s *Store) seal(ctx context.Context, dir string, known map[string]string) ([]File, error) {
 	files, err := s.walk(dir)
 	if err != nil {
 		return nil, err
@@ -87,10 +95,12 @@ func (s *Store) seal(dir string) ([]File, error) {
 	}
 	for i := range files {
 		path := dir + "/" + files[i].Path
-		if files[i].SHA256, err = s.sealFile(path); err != nil {
+		if files[i].SHA256, err = s.sealFile(ctx, path, known[files[i].Path]); err != nil {
 			return nil, err
 		}
-		s.shareBlob(path, files[i])
+		if err := s.shareBlob(ctx, path, files[i]); err != nil {
+			return nil, err
+		}
 	}
 	return files, s.syncDir(blobsDir)
 }
@@ -119,7 +129,7 @@ func (s *Store) walk(dir string) ([]File, error) {
 	return files, err
 }
 
-func (s *Store) sealFile(path string) (string, error) {
+func (s *Store) sealFile(ctx context.Context, path, sum string) (string, error) {
 	f, err := s.root.OpenFile(path, os.O_RDWR, 0)
 	sealed := errors.Is(err, fs.ErrPermission) // a link to a blob, which was synced when it became one
 	if sealed {
@@ -128,7 +138,9 @@ func (s *Store) sealFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum, err := hashReader(f)
+	if sum == "" {
+		sum, err = hashReader(ctx, f)
+	}
 	if err == nil && !sealed {
 		err = f.Sync()
 	}
@@ -139,43 +151,44 @@ func (s *Store) sealFile(path string) (string, error) {
 }
 
 // shareBlob makes a file and the blob of its content one, so that equal files take their space once. A file system
-// without hard links keeps them apart: then there is no blob, and nothing else changes.
-func (s *Store) shareBlob(path string, f File) {
+// without hard links keeps them apart: then there is no blob, and nothing else changes. The only error is the end of ctx.
+func (s *Store) shareBlob(ctx context.Context, path string, f File) error {
 	blob := blobsDir + "/" + f.SHA256
 	if err := s.root.Link(path, blob); err == nil || !errors.Is(err, fs.ErrExist) {
-		return
+		return nil
 	}
 	st, err := s.root.Lstat(blob)
 	if err != nil || !st.Mode().IsRegular() || st.Size() != f.Size {
-		return
+		return nil
 	}
 	if own, err := s.root.Lstat(path); err != nil || os.SameFile(own, st) {
-		return // a rename of one file onto itself would leave both names
+		return nil // a rename of one file onto itself would leave both names
 	}
-	if sum, err := s.hashFile(blob); err != nil || sum != f.SHA256 {
-		return // a damaged blob must not spread
+	if sum, err := s.hashFile(ctx, blob); err != nil || sum != f.SHA256 {
+		return ctx.Err() // a damaged blob must not spread
 	}
 	beside := path + ".blob"
 	if s.root.Link(blob, beside) == nil && s.root.Rename(beside, path) != nil {
 		_ = s.root.Remove(beside)
 	}
+	return nil
 }
 
-func (s *Store) hashFile(path string) (string, error) {
+func (s *Store) hashFile(ctx context.Context, path string) (string, error) {
 	f, err := s.root.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	return hashReader(f)
+	return hashReader(ctx, f)
 }
 
 // Remove takes a model away, and the blobs that no other model shares.
-func (s *Store) Remove(name string) error {
+func (s *Store) Remove(ctx context.Context, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	lock, err := s.lock(name)
+	lock, err := s.lock(ctx, name)
 	if err != nil {
 		return fmt.Errorf("store: %q: %w", name, err)
 	}
@@ -221,13 +234,13 @@ func (s *Store) dropBlobs() error {
 }
 
 // Verify reads a model's files and compares them with the digests in its lineage.
-func (s *Store) Verify(name string) error {
+func (s *Store) Verify(ctx context.Context, name string) error {
 	e, err := s.Get(name)
 	if err != nil {
 		return err
 	}
 	for _, f := range e.Lineage.Files {
-		sum, err := s.hashFile(modelsDir + "/" + name + "/" + f.Path)
+		sum, err := s.hashFile(ctx, modelsDir+"/"+name+"/"+f.Path)
 		if err != nil {
 			return fmt.Errorf("store: %q: %w", name, err)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func files(content map[string]string) func(dir string) error {
 
 func put(t testing.TB, s *Store, name string, content map[string]string, l Lineage) Entry {
 	t.Helper()
-	e, err := s.Put(name, files(content), l)
+	e, err := s.Put(t.Context(), name, files(content), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,16 +71,16 @@ func TestPutGetListRemove(t *testing.T) {
 	if all, err := s.List(); err != nil || len(all) != 2 || all[0].Name != "another" {
 		t.Errorf("%v %v", all, err)
 	}
-	if err := s.Verify("m-int4"); err != nil {
+	if err := s.Verify(t.Context(), "m-int4"); err != nil {
 		t.Error(err)
 	}
-	if err := s.Remove("m-int4"); err != nil {
+	if err := s.Remove(t.Context(), "m-int4"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Get("m-int4"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "another") {
 		t.Errorf("after Remove: %v", err)
 	}
-	if err := s.Remove("m-int4"); !errors.Is(err, ErrNotFound) {
+	if err := s.Remove(t.Context(), "m-int4"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("second Remove: %v", err)
 	}
 	if left := s.names(blobsDir); len(left) != 1 {
@@ -93,10 +94,10 @@ func TestPutTwice(t *testing.T) {
 	put(t, s, "m", small, l)
 	calls := 0
 	again := func(dir string) error { calls++; return nil }
-	if _, err := s.Put("m", again, l); err != nil || calls != 0 {
+	if _, err := s.Put(t.Context(), "m", again, l); err != nil || calls != 0 {
 		t.Errorf("the same variant: %v, built %d times", err, calls)
 	}
-	if _, err := s.Put("m", again, Lineage{ParentDigest: "p", Recipe: "other"}); !errors.Is(err, ErrExists) || calls != 0 {
+	if _, err := s.Put(t.Context(), "m", again, Lineage{ParentDigest: "p", Recipe: "other"}); !errors.Is(err, ErrExists) || calls != 0 {
 		t.Errorf("another variant: %v", err)
 	}
 }
@@ -139,10 +140,10 @@ func TestBlobsAreShared(t *testing.T) {
 	if got := len(s.names(blobsDir)); got != 3 {
 		t.Errorf("%d blobs", got)
 	}
-	if err := s.Remove("a"); err != nil {
+	if err := s.Remove(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Verify("b"); err != nil {
+	if err := s.Verify(t.Context(), "b"); err != nil {
 		t.Error(err)
 	}
 }
@@ -159,10 +160,10 @@ func TestDamagedBlobDoesNotSpread(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "b", map[string]string{"t": "same"}, Lineage{})
-	if err := s.Verify("b"); err != nil {
+	if err := s.Verify(t.Context(), "b"); err != nil {
 		t.Error(err)
 	}
-	if err := s.Verify("a"); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if err := s.Verify(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("the damaged one: %v", err)
 	}
 }
@@ -171,8 +172,8 @@ func TestNames(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, name := range []string{"", ".", "..", "../x", "a/b", `a\b`, "-rf", ".hidden", "a b", "a\x00", "é", "nul", "COM1.txt", "a.", strings.Repeat("x", 129)} {
 		_, err := s.Get(name)
-		_, putErr := s.Put(name, files(small), Lineage{})
-		if err == nil || putErr == nil || s.Remove(name) == nil || errors.Is(err, ErrNotFound) {
+		_, putErr := s.Put(t.Context(), name, files(small), Lineage{})
+		if err == nil || putErr == nil || s.Remove(t.Context(), name) == nil || errors.Is(err, ErrNotFound) {
 			t.Errorf("%q passed: %v, %v", name, err, putErr)
 		}
 	}
@@ -203,17 +204,56 @@ func TestPutFailureLeavesNothing(t *testing.T) {
 		"link":  func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "a")) },
 		"own":   files(map[string]string{lineageName: "{}"}),
 	} {
-		if _, err := s.Put("m", build, Lineage{}); err == nil || name == "error" && !errors.Is(err, stop) {
+		if _, err := s.Put(t.Context(), "m", build, Lineage{}); err == nil || name == "error" && !errors.Is(err, stop) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if left := append(s.names(tempDir), s.names(modelsDir)...); len(left) != 0 {
 			t.Errorf("%s: left over %v", name, left)
 		}
 	}
-	if _, err := s.Put("m", files(small), Lineage{Evidence: json.RawMessage("{")}); err == nil {
+	if _, err := s.Put(t.Context(), "m", files(small), Lineage{Evidence: json.RawMessage("{")}); err == nil {
 		t.Error("evidence that is no JSON was kept")
 	}
 	put(t, s, "m", small, Lineage{})
+}
+
+// Work on a store ends with its context, be it hashing or waiting for another process, and leaves the store as it was.
+func TestEndsWithContext(t *testing.T) {
+	s := open(t, t.TempDir())
+	e := put(t, s, "m", small, Lineage{})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	held, err := s.lock(t.Context(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.release()
+	waits := 0
+	s.OnWait = func(string) { waits++ }
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	building, stop := context.WithCancel(t.Context())
+	for _, c := range []struct {
+		name string
+		want error
+		act  func() error
+	}{
+		{"digest", context.Canceled, func() error { _, err := s.Digest(ended, e.Path); return err }},
+		{"verify", context.Canceled, func() error { return s.Verify(ended, "m") }},
+		{"put waits", context.DeadlineExceeded, func() error { _, err := s.Put(soon, "m", files(small), Lineage{}); return err }},
+		{"remove waits", context.DeadlineExceeded, func() error { return s.Remove(soon, "m") }},
+		{"put hashes", context.Canceled, func() error {
+			_, err := s.Put(building, "other", func(dir string) error { stop(); return files(small)(dir) }, Lineage{})
+			return err
+		}},
+	} {
+		if err := c.act(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if left := append(s.names(tempDir), s.names(modelsDir)...); waits != 2 || len(left) != 1 {
+		t.Errorf("waited %d times, there are %v", waits, left)
+	}
 }
 
 func TestDamagedEntries(t *testing.T) {
@@ -239,10 +279,10 @@ func TestDamagedEntries(t *testing.T) {
 		if err != nil || !slices.ContainsFunc(all, func(e Entry) bool { return e.Name == name && e.Err != nil }) {
 			t.Errorf("%s: not listed as damaged: %v", name, err)
 		}
-		if _, err := s.Put(name, files(small), Lineage{}); err == nil {
+		if _, err := s.Put(t.Context(), name, files(small), Lineage{}); err == nil {
 			t.Errorf("%s: a damaged model was taken for whole", name)
 		}
-		if err := s.Remove(name); err != nil {
+		if err := s.Remove(t.Context(), name); err != nil {
 			t.Errorf("%s: Remove: %v", name, err)
 		}
 	}
@@ -286,7 +326,7 @@ func TestDigest(t *testing.T) {
 	}
 	digest := func(p string) string {
 		t.Helper()
-		d, err := s.Digest(p)
+		d, err := s.Digest(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +352,7 @@ func TestDigest(t *testing.T) {
 	if digest(dir) == whole {
 		t.Error("a changed directory has the old digest")
 	}
-	if _, err := s.Digest(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Digest(t.Context(), filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -321,7 +361,7 @@ func TestDigest(t *testing.T) {
 func TestDigestOfEntry(t *testing.T) {
 	s := open(t, t.TempDir())
 	e := put(t, s, "m", small, Lineage{})
-	got, err := s.Digest(e.Path)
+	got, err := s.Digest(t.Context(), e.Path)
 	if err != nil || got != e.Lineage.Digest {
 		t.Errorf("%s %v, want %s", got, err, e.Lineage.Digest)
 	}
@@ -338,7 +378,7 @@ func TestDigestUsesCache(t *testing.T) {
 		if err := os.Chtimes(path, when, when); err != nil {
 			t.Fatal(err)
 		}
-		if d, err := s.Digest(path); err != nil || !strings.HasPrefix(d, "sha256:ba7816bf") {
+		if d, err := s.Digest(t.Context(), path); err != nil || !strings.HasPrefix(d, "sha256:ba7816bf") {
 			t.Errorf("%s %v", d, err)
 		}
 	}
@@ -362,7 +402,7 @@ func TestConcurrentPut(t *testing.T) {
 	errs := make(chan error)
 	for i := range 12 {
 		go func() {
-			_, err := s.Put(fmt.Sprintf("m%d", i%3), files(small), Lineage{ParentDigest: "p", Recipe: "r"})
+			_, err := s.Put(t.Context(), fmt.Sprintf("m%d", i%3), files(small), Lineage{ParentDigest: "p", Recipe: "r"})
 			errs <- err
 		}()
 	}

@@ -85,7 +85,7 @@ func (f *batchFlags) run(cmd *cobra.Command, word string) error {
 	if err != nil {
 		return err
 	}
-	salt, err := f.salt(m)
+	salt, err := f.salt(cmd.Context(), m)
 	if err != nil {
 		m.File.Close()
 		return err
@@ -109,13 +109,13 @@ func (f *batchFlags) run(cmd *cobra.Command, word string) error {
 }
 
 // salt names what answers depend on besides their lines.
-func (f *batchFlags) salt(m *model.Model) (string, error) {
+func (f *batchFlags) salt(ctx context.Context, m *model.Model) (string, error) {
 	s, err := openStore()
 	if err != nil {
 		return "", err
 	}
 	defer s.Close()
-	digest, err := s.Digest(m.Path)
+	digest, err := s.Digest(ctx, m.Path)
 	return strings.Join([]string{digest, f.weights.String(), string(*f.kv), fmt.Sprint(f.ctx), kernel.Active()}, " "), err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +94,7 @@ head and scales included), what would run in which format and memory, or why it 
 		if err != nil {
 			return err
 		}
-		i, err := inspect(path, weights)
+		i, err := inspect(cmd.Context(), path, weights)
 		if err != nil {
 			return err
 		}
@@ -106,14 +107,14 @@ head and scales included), what would run in which format and memory, or why it 
 }
 
 // inspect reads a file through. A whole file that is not served is no error.
-func inspect(path string, w *weightsFlag) (*inspection, error) {
+func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, error) {
 	file, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	i := &inspection{Path: path, Kind: file.Kind()}
-	if i.Tensors, err = tensors(file); err != nil {
+	if i.Tensors, err = tensors(ctx, file); err != nil {
 		return nil, err
 	}
 	for _, t := range i.Tensors {
@@ -159,9 +160,12 @@ func otherVocabulary(w words, rows int) string {
 }
 
 // tensors reads every tensor, which checks it, and sums up by format.
-func tensors(file checkpoint.File) ([]tally, error) {
+func tensors(ctx context.Context, file checkpoint.File) ([]tally, error) {
 	sums := map[string]*tally{}
 	for _, name := range file.Names() {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		info, _ := file.Info(name)
 		if err := readTensor(file, name, info); err != nil {
 			return nil, err

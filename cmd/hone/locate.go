@@ -64,6 +64,11 @@ func inStore(name string) (store.Entry, error) {
 	return s.Get(name)
 }
 
+// waiting says that another process holds what a verb needs; it is a store's OnWait.
+func waiting(say func(line string)) func(what string) {
+	return func(what string) { say("another process is busy with " + what + "; waiting for it") }
+}
+
 // openStore opens the store of $HONE_HOME.
 func openStore() (*store.Store, error) {
 	dir, err := store.DefaultDir()

@@ -65,7 +65,7 @@ func TestCompletion(t *testing.T) {
 	}
 	defer s.Close()
 	build := func(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o600) }
-	if _, err := s.Put("my-model", build, lineageForTest); err != nil {
+	if _, err := s.Put(t.Context(), "my-model", build, lineageForTest); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -87,7 +87,7 @@ func pull(cmd *cobra.Command, source hub.Source, name string) (store.Pulled, err
 	bar := newProgress(cmd, source.String())
 	defer bar.end()
 	client.Note = bar.note
-	s.OnWait = func(what string) { bar.note("another process is busy with " + what + "; waiting for it") }
+	s.OnWait = waiting(bar.note)
 	got, err := s.Pull(cmd.Context(), store.Pull{Client: client, Source: source, Name: name, Version: version, Progress: bar.bytes})
 	if errors.Is(err, context.Canceled) {
 		return got, fmt.Errorf("interrupted: `hone pull %s` goes on from here", source)

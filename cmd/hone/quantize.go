@@ -150,7 +150,7 @@ func (f *quantizeFlags) file(cmd *cobra.Command, name string) error {
 func (f *quantizeFlags) save(cmd *cobra.Command, m *model.Model) (*quantizeReport, error) {
 	bar := newProgress(cmd, "rounding weights")
 	defer bar.end()
-	r, err := f.write(cmd.Context(), m, func(done, all int) error {
+	r, err := f.write(cmd.Context(), m, bar.note, func(done, all int) error {
 		bar.at(done, all)
 		return cmd.Context().Err()
 	})
@@ -165,19 +165,20 @@ func (f *quantizeFlags) save(cmd *cobra.Command, m *model.Model) (*quantizeRepor
 }
 
 // write saves the variant and returns where.
-func (f *quantizeFlags) write(ctx context.Context, m *model.Model, step recipe.Step) (*quantizeReport, error) {
+func (f *quantizeFlags) write(ctx context.Context, m *model.Model, say func(line string), step recipe.Step) (*quantizeReport, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	l, err := f.lineage(s, m)
+	s.OnWait = waiting(say)
+	l, err := f.lineage(ctx, s, m)
 	if err != nil {
 		return nil, err
 	}
 	r := &quantizeReport{Path: f.out, Weights: f.weights.String()}
 	if f.name != "" {
-		entry, err := s.Put(f.name, func(dir string) error { return recipe.Fill(ctx, dir, m, f.weights.Weights, nil, step) }, l)
+		entry, err := s.Put(ctx, f.name, func(dir string) error { return recipe.Fill(ctx, dir, m, f.weights.Weights, nil, step) }, l)
 		if err != nil {
 			return nil, err
 		}
@@ -199,8 +200,8 @@ func (f *quantizeFlags) write(ctx context.Context, m *model.Model, step recipe.S
 	return r, nil
 }
 
-func (f *quantizeFlags) lineage(s *store.Store, m *model.Model) (store.Lineage, error) {
-	digest, err := s.Digest(m.Path)
+func (f *quantizeFlags) lineage(ctx context.Context, s *store.Store, m *model.Model) (store.Lineage, error) {
+	digest, err := s.Digest(ctx, m.Path)
 	if err != nil {
 		return store.Lineage{}, err
 	}
@@ -219,7 +220,7 @@ func (f *quantizeFlags) drop(path string, cause error) error {
 		return errors.Join(cause, err)
 	}
 	defer s.Close()
-	return errors.Join(cause, s.Remove(f.name))
+	return errors.Join(cause, s.Remove(context.Background(), f.name))
 }
 
 // probeTokens is the length of the text that the variant in memory and on disk are compared on.

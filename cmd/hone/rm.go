@@ -23,8 +23,9 @@ func rmCommand() *cobra.Command {
 			return err
 		}
 		defer s.Close()
+		s.OnWait = waiting(newProgress(cmd, "").note)
 		for _, name := range args {
-			if err := s.Remove(name); err != nil {
+			if err := s.Remove(cmd.Context(), name); err != nil {
 				return err
 			}
 			if !*asJSON {

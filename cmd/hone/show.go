@@ -31,7 +31,7 @@ func showCommand() *cobra.Command {
 		defer s.Close()
 		e, err := s.Get(args[0])
 		if err == nil && *verify {
-			err = s.Verify(args[0])
+			err = s.Verify(cmd.Context(), args[0])
 		}
 		if err != nil {
 			return err

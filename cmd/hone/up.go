@@ -108,6 +108,7 @@ func (f *upFlags) find(cmd *cobra.Command, name string, budget float64) (*recipe
 	pool := kernel.NewPool(*f.threads)
 	defer pool.Close()
 	bar := newProgress(cmd, "reading the model")
+	s.OnWait = waiting(bar.note)
 	phase := ""
 	outcome, err := recipe.Up(cmd.Context(), s, recipe.Spec{Model: m, Budget: budget, Data: f.data, Seed: f.seed, Pool: pool, Memory: searchMemory(),
 		Build: version + " " + revision(), Note: func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), "note:", line) },

@@ -4,6 +4,7 @@ package durable
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func writeSynced(path string, write func(w io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	buffer := bufio.NewWriterSize(f, 1<<20)
+	buffer := bufio.NewWriterSize(&syncing{f: f}, 1<<20)
 	err = write(buffer)
 	if err == nil {
 		err = buffer.Flush()
@@ -60,6 +61,53 @@ func writeSynced(path string, write func(w io.Writer) error) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// syncPiece is how much is written before it is synced: a sync cannot be broken off, and one of a whole large file would take
+// many seconds.
+const syncPiece = 32 << 20
+
+// syncing syncs a file as it grows.
+type syncing struct {
+	f       *os.File
+	pending int // bytes since the last sync
+}
+
+func (s *syncing) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	if s.pending += n; err == nil && s.pending >= syncPiece {
+		s.pending, err = 0, s.f.Sync()
+	}
+	return n, err
+}
+
+// CopyFile copies a file to a new one as long as ctx lasts, synced as it grows. A copy that failed is left to the caller.
+func CopyFile(ctx context.Context, to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	return errors.Join(copySynced(ctx, out, in), out.Close())
+}
+
+func copySynced(ctx context.Context, out, in *os.File) error {
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, err := io.CopyN(out, in, syncPiece)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if synced := out.Sync(); synced != nil || err == io.EOF {
+			return synced
+		}
+	}
 }
 
 // WriteDir makes a folder whose content fill writes, and lets it appear at path at once. Path must not exist. When fill

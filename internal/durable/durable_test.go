@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -100,5 +102,34 @@ func TestWriteDirFailureLeavesNothing(t *testing.T) {
 	}
 	if got := names(t, filepath.Dir(path)); len(got) != 0 {
 		t.Errorf("left over: %v", got)
+	}
+}
+
+// TestPieces: files larger than what is synced at once are whole.
+func TestPieces(t *testing.T) {
+	dir := t.TempDir()
+	path, body := filepath.Join(dir, "a"), bytes.Repeat([]byte("hone"), (syncPiece+syncPiece/2)/4)
+	err := WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(body)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CopyFile(t.Context(), path+"2", path); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, path + "2"} {
+		if got, err := os.ReadFile(p); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%s: %d bytes of %d, %v", p, len(got), len(body), err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := CopyFile(ended, path+"3", path); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := CopyFile(t.Context(), path, path+"2"); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
 	}
 }

@@ -9,15 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. Without wait
-// it reports whether it got it.
-func LockFile(f *os.File, wait bool) (bool, error) {
-	how := unix.LOCK_EX
-	if !wait {
-		how |= unix.LOCK_NB
-	}
+// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. It does
+// not wait: it reports whether it got it.
+func LockFile(f *os.File) (bool, error) {
 	for {
-		err := unix.Flock(int(f.Fd()), how)
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			return true, nil

@@ -7,13 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. Without wait
-// it reports whether it got it.
-func LockFile(f *os.File, wait bool) (bool, error) {
-	flags := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK)
-	if !wait {
-		flags |= windows.LOCKFILE_FAIL_IMMEDIATELY
-	}
+// LockFile takes the system's lock of an open file, which ends when the file is closed or the process dies. It does
+// not wait: it reports whether it got it.
+func LockFile(f *os.File) (bool, error) {
+	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return false, nil

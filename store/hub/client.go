@@ -59,7 +59,6 @@ func New(endpoint, token string) (*Client, error) {
 		return nil, errors.New("HF_TOKEN holds a sign that no token has: copy it again")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = time.Minute
 	transport.DisableCompression = true
 	return &Client{
 		endpoint: u, token: token, stall: time.Minute, wait: sleep,
@@ -202,10 +201,24 @@ func (c *Client) at(path string, names ...string) *url.URL {
 	return &u
 }
 
-// get asks for the bytes from offset on and follows redirects by hand: the token goes to the hub's own host alone, and
-// https never turns into http.
+// get asks for the bytes from offset on. A connection that brings nothing for long, be it the header of a redirect or a piece
+// of the body, is cut: the error says so.
 func (c *Client) get(ctx context.Context, u *url.URL, offset int64) (*http.Response, error) {
+	w := newWatch(ctx, c.stall)
+	r, err := c.follow(w, u, offset)
+	if err != nil {
+		err = w.cause(err)
+		w.end()
+		return nil, err
+	}
+	r.Body = &watched{r.Body, w}
+	return r, nil
+}
+
+// follow follows redirects by hand: the token goes to the hub's own host alone, and https never turns into http.
+func (c *Client) follow(ctx *watch, u *url.URL, offset int64) (*http.Response, error) {
 	for range maxHops {
+		ctx.alive()
 		r, err := c.ask(ctx, u, offset)
 		if err != nil {
 			return nil, err

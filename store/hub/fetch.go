@@ -13,7 +13,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
+
+	"hone/internal/until"
 )
 
 // chunk is how much is read before it is written: what a kill loses.
@@ -37,7 +38,7 @@ func (c *Client) Fetch(ctx context.Context, l *Listing, f File, path string, pro
 		if err = c.fill(ctx, l, f, path, progress); err != nil {
 			return c.explain(source, f.Path, err)
 		}
-		if err = f.Verify(path); !errors.Is(err, ErrDigest) {
+		if err = f.Verify(ctx, path); !errors.Is(err, ErrDigest) {
 			break
 		}
 		if c.Note != nil {
@@ -83,13 +84,9 @@ func (c *Client) fill(ctx context.Context, l *Listing, f File, path string, prog
 
 // append asks for what is missing behind *have and writes it there. *have grows with every write.
 func (c *Client) append(ctx context.Context, l *Listing, f File, out *os.File, have *int64, progress func(int64)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stalled := time.AfterFunc(c.stall, func() { cancel(fmt.Errorf("no byte for %s", c.stall)) })
-	defer stalled.Stop()
 	r, err := c.get(ctx, c.at(l.Repo+"/resolve/"+l.Commit, strings.Split(f.Path, "/")...), *have)
 	if err != nil {
-		return stallOf(ctx, err)
+		return err
 	}
 	defer r.Body.Close()
 	skip, err := position(r, *have, f.Size)
@@ -99,7 +96,6 @@ func (c *Client) append(ctx context.Context, l *Listing, f File, out *os.File, h
 	buffer := make([]byte, chunk)
 	for *have < f.Size {
 		n, err := r.Body.Read(buffer[:min(int64(len(buffer)), skip+f.Size-*have)])
-		stalled.Reset(c.stall)
 		fresh := buffer[min(int64(n), skip):n]
 		skip -= int64(n - len(fresh))
 		if len(fresh) > 0 {
@@ -114,18 +110,10 @@ func (c *Client) append(ctx context.Context, l *Listing, f File, out *os.File, h
 			return io.ErrUnexpectedEOF
 		}
 		if err != nil && err != io.EOF {
-			return stallOf(ctx, err)
+			return err
 		}
 	}
 	return nil
-}
-
-// stallOf puts the reason in the place of the bare end of a context.
-func stallOf(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // position tells how many bytes of a reply come before offset: none, or all of them when the hub does not know ranges.
@@ -151,8 +139,8 @@ func position(r *http.Response, offset, size int64) (skip int64, err error) {
 	return skip, nil
 }
 
-// Verify reads a file through and compares it with the digest; a difference wraps ErrDigest.
-func (f File) Verify(path string) error {
+// Verify reads a file through, as long as ctx lasts, and compares it with the digest; a difference wraps ErrDigest.
+func (f File) Verify(ctx context.Context, path string) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -164,7 +152,7 @@ func (f File) Verify(path string) error {
 		h, want = sha1.New(), f.Git
 		fmt.Fprintf(h, "blob %d\x00", f.Size)
 	}
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{file}, make([]byte, 1<<20))
+	n, err := io.CopyBuffer(h, until.Reader(ctx, file), make([]byte, 1<<20))
 	if err != nil {
 		return err
 	}

@@ -283,6 +283,45 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// A listing, a redirect or a file that does not come, or stops coming, is asked for again after a while.
+func TestStallAnywhere(t *testing.T) {
+	body := random(50_000, 6)
+	for _, c := range []struct {
+		name, path string // of the request that stalls, by a part of its address
+		begin      string // of its reply
+	}{
+		{"listing", "/api/models/", ""},
+		{"body of the listing", "/api/models/", `{"id":`},
+		{"redirect", "/resolve/", ""},
+		{"second host", "signature=1", ""},
+	} {
+		stalls := 0
+		h := &hubtest.Hub{Files: map[string][]byte{"w.gguf": body}, Large: 1}
+		h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.String(), c.path) || stalls > 0 {
+				return false
+			}
+			stalls++
+			if c.begin != "" {
+				fmt.Fprint(w, c.begin)
+				http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+			return true
+		}
+		start(t, h)
+		client, notes := client(t, h, "")
+		client.stall = 200 * time.Millisecond
+		path, err := fetch(t, client, "w.gguf")
+		if got, _ := os.ReadFile(path); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if len(*notes) != 1 || !strings.Contains((*notes)[0], "no byte for 200ms") {
+			t.Errorf("%s: notes %v", c.name, *notes)
+		}
+	}
+}
+
 // A hub that is not there is given up soon, with what to look at.
 func TestUnreachable(t *testing.T) {
 	h := start(t, &hubtest.Hub{})
