@@ -288,16 +288,28 @@ func (c *Config) Activation(hf, otherwise string) func(b *nn.Builder, x nn.Value
 	if name != otherwise {
 		c.note("", "hidden_activation", name)
 	}
-	switch name {
-	case "gelu":
-		return (*nn.Builder).GELU
-	case "gelu_new", "gelu_fast", "gelu_pytorch_tanh":
-		return (*nn.Builder).GELUTanh
-	case "relu":
-		return (*nn.Builder).ReLU
+	act := activations[name].plain
+	if act == nil {
+		c.refuse(c.key(hf, "hidden_activation"), name)
 	}
-	c.refuse(c.key(hf, "hidden_activation"), name)
-	return nil
+	return act
+}
+
+// activations are those that MLPs have, by transformers' names, and the gates that are made of them.
+var activations = map[string]struct {
+	plain func(b *nn.Builder, x nn.Value) nn.Value
+	gate  func(b *nn.Builder, gate, up nn.Value) nn.Value
+}{
+	"silu":              {nil, (*nn.Builder).SiLUMul},
+	"swish":             {nil, (*nn.Builder).SiLUMul},
+	"relu":              {(*nn.Builder).ReLU, (*nn.Builder).ReLUMul},
+	"gelu":              {(*nn.Builder).GELU, (*nn.Builder).GELUMul},
+	"gelu_python":       {(*nn.Builder).GELU, (*nn.Builder).GELUMul},
+	"gelu_new":          {(*nn.Builder).GELUTanh, (*nn.Builder).GELUTanhMul},
+	"gelu_fast":         {(*nn.Builder).GELUTanh, (*nn.Builder).GELUTanhMul},
+	"gelu_accurate":     {(*nn.Builder).GELUTanh, (*nn.Builder).GELUTanhMul},
+	"gelu_pytorch_tanh": {(*nn.Builder).GELUTanh, (*nn.Builder).GELUTanhMul},
+	"gelu_python_tanh":  {(*nn.Builder).GELUTanh, (*nn.Builder).GELUTanhMul},
 }
 
 // Refuse fails when a Hugging Face setting is present and not one of the allowed values: what Hone would ignore it

@@ -26,13 +26,14 @@ type decoder struct {
 	attention nn.Attention         // of every block but for its heads, window and ropes
 	ropes     func(i int) *nn.Rope // of block i; nil: attention's
 	mlpBias   bool
-	experts   nn.Experts // of every block, Count 0: a gated MLP
-	dense     []bool     // blocks that have none; nil: none
-	plusOne   bool       // norms' gains are 1 + the weight
-	embedding float64    // multiplies embeddings; 0: nothing
-	residual  float64    // multiplies what a residual sum gets; 0: nothing
-	logits    float64    // multiplies logits; 0: nothing
-	softcap   float64    // of logits; 0: none
+	gate      func(b *nn.Builder, gate, up nn.Value) nn.Value // of the gated MLP
+	experts   nn.Experts                                      // of every block, Count 0: a gated MLP
+	dense     []bool                                          // blocks that have none; nil: none
+	plusOne   bool                                            // norms' gains are 1 + the weight
+	embedding float64                                         // multiplies embeddings; 0: nothing
+	residual  float64                                         // multiplies what a residual sum gets; 0: nothing
+	logits    float64                                         // multiplies logits; 0: nothing
+	softcap   float64                                         // of logits; 0: none
 
 	hf, gguf   Layout
 	prefixes   []string
@@ -60,6 +61,7 @@ func (c *Config) decoder() *decoder {
 	d.attention = nn.Attention{Q: "q_proj", K: "k_proj", V: "v_proj", O: "o_proj", Size: d.size, Causal: true, NormEps: d.eps}
 	d.gguf = maps.Clone(decoderGGUF)
 	d.block = d.plain
+	d.gate = (*nn.Builder).SiLUMul
 	return d
 }
 
@@ -122,7 +124,7 @@ func (d *decoder) attend(b *nn.Builder, x nn.Value, i int) nn.Value {
 }
 
 // gated emits the gated MLP of block i.
-func (d *decoder) gated(b *nn.Builder, x nn.Value, i int, act func(gate, up nn.Value) nn.Value) nn.Value {
+func (d *decoder) gated(b *nn.Builder, x nn.Value, i int) nn.Value {
 	lin := func(name string) nn.Linear {
 		l := nn.Linear{Name: "mlp." + name + ".weight", Out: d.mlp[i], Unit: 1}
 		if d.mlpBias {
@@ -132,7 +134,24 @@ func (d *decoder) gated(b *nn.Builder, x nn.Value, i int, act func(gate, up nn.V
 	}
 	h := b.ColumnLinears(x, lin("gate_proj"), lin("up_proj"))
 	down := lin("down_proj")
-	return b.RowLinear(act(h[0], h[1]), down.Name, down.Bias, d.width)
+	return b.RowLinear(d.gate(b, h[0], h[1]), down.Name, down.Bias, d.width)
+}
+
+// activation reads which gate the MLP has, under the family's key; GGUF has no word for another than the usual one.
+func (d *decoder) activation(hf, usual string) {
+	c, name := d.c, usual
+	if v := c.raw.HF[hf]; v != nil {
+		name = fmt.Sprint(v)
+	}
+	c.note(hf, "", name)
+	act, ok := activations[name]
+	if !ok {
+		c.refuse(hf, name)
+		return
+	}
+	if d.gate = act.gate; name != usual && name != "swish" {
+		c.noGGUF(fmt.Sprintf("the activation of its MLPs is %s, not %s", name, usual))
+	}
 }
 
 func (d *decoder) norm(b *nn.Builder, x nn.Value, name string) nn.Value {
@@ -157,11 +176,14 @@ func scaled(b *nn.Builder, x nn.Value, by float64) nn.Value {
 // plain is the block of Llama and most that followed: a norm before the attention and one before the gated MLP.
 func (d *decoder) plain(b *nn.Builder, x nn.Value, i int) nn.Value {
 	x = d.add(b, x, d.attend(b, d.norm(b, x, "input_layernorm"), i))
-	return d.add(b, x, d.gated(b, d.norm(b, x, "post_attention_layernorm"), i, b.SiLUMul))
+	return d.add(b, x, d.gated(b, d.norm(b, x, "post_attention_layernorm"), i))
 }
 
-// check refuses what no program can be built of.
+// check refuses what no program can be built of, and what no decoder here does.
 func (d *decoder) check() error {
+	if v := d.c.raw.HF["is_causal"]; v != nil && v != true {
+		d.c.refuse("is_causal", v)
+	}
 	for i := range d.kv {
 		a := d.attention
 		a.Heads, a.KVHeads = d.heads[i], d.kv[i]

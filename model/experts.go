@@ -22,6 +22,7 @@ func (d *decoder) mixture(count string, width int) {
 	case n > maxExperts/max(d.blocks, 1):
 		c.fail("%d experts in each of %d blocks are too many; Hone takes at most %d in all", n, d.blocks, maxExperts)
 	}
+	c.Refuse("hidden_act", "silu", "swish")
 	c.RefuseGGUF("expert_gating_func", 1) // softmax
 	c.RefuseGGUF("expert_shared_count", 0)
 	c.RefuseGGUF("expert_weights_scale", 1)
@@ -52,7 +53,7 @@ func (d *decoder) mixed(b *nn.Builder, x nn.Value, i int) nn.Value {
 	x = d.add(b, x, d.attend(b, d.norm(b, x, "input_layernorm"), i))
 	h := d.norm(b, x, "post_attention_layernorm")
 	if d.dense != nil && d.dense[i] {
-		return d.add(b, x, d.gated(b, h, i, b.SiLUMul))
+		return d.add(b, x, d.gated(b, h, i))
 	}
 	return d.add(b, x, b.Experts(h, d.experts))
 }

@@ -28,8 +28,10 @@ func gemma2(c *Config) *decoder {
 // gemma reads what Gemma 2 and 3 share.
 func (c *Config) gemma(largest int) *decoder {
 	d := c.decoder()
-	c.Refuse("hidden_activation", "gelu_pytorch_tanh")
-	c.Refuse("hidden_act", "gelu_pytorch_tanh")
+	d.activation("hidden_activation", "gelu_pytorch_tanh")
+	if c.raw.HF["hidden_activation"] == nil { // beside it hidden_act is a remnant
+		c.Refuse("hidden_act", "gelu_pytorch_tanh")
+	}
 	c.Refuse("use_bidirectional_attention", false)
 	d.attentionBias()
 	d.plusOne, d.embedding, d.block = true, math.Sqrt(float64(d.width)), d.sandwich
@@ -76,6 +78,6 @@ func (d *decoder) scoreScale(largest int) float64 {
 func (d *decoder) sandwich(b *nn.Builder, x nn.Value, i int) nn.Value {
 	h := d.attend(b, d.norm(b, x, "input_layernorm"), i)
 	x = b.Add(x, d.norm(b, h, "post_attention_layernorm"))
-	h = d.gated(b, d.norm(b, x, "pre_feedforward_layernorm"), i, b.GELUTanhMul)
+	h = d.gated(b, d.norm(b, x, "pre_feedforward_layernorm"), i)
 	return b.Add(x, d.norm(b, h, "post_feedforward_layernorm"))
 }

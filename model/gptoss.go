@@ -15,7 +15,6 @@ func gptOSS(c *Config) *decoder {
 	d.attention.QKVBias, d.attention.OBias, d.attention.Sinks = bias, bias, "sinks"
 	d.windows = c.Windows(d.blocks, c.Window(128), func(i int) bool { return i%2 == 0 })
 	d.attention.Rope = c.Rope(d.size, ropeDefault{theta: 150000, uncut: true})
-	c.Refuse("hidden_act", "silu")
 	d.mixture(c.expertsKey("num_local_experts"), d.sharedMLP())
 	c.note("", "expert_feed_forward_length", d.experts.Width)
 	c.RefuseGGUF("expert_feed_forward_length", d.experts.Width)

@@ -16,7 +16,7 @@ func granite(c *Config) *decoder {
 	d.embedding = c.Float("embedding_multiplier", "embedding_scale", 1)
 	d.residual = c.Float("residual_multiplier", "residual_scale", 1)
 	d.logits = 1 / c.Float("logits_scaling", "logit_scale", 1)
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	d.interleave()
 	return d
 }

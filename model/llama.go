@@ -10,7 +10,7 @@ func llama(c *Config) *decoder {
 	d.attentionBias()
 	d.mlpBias = c.Has("mlp_bias", "blk.0.ffn_down.bias", false)
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	d.interleave()
 	return d
 }

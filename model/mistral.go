@@ -14,7 +14,7 @@ func mistral(c *Config) *decoder {
 	d := c.decoder()
 	d.sameWindow(c.Window(4096))
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	d.interleave()
 	return d
 }

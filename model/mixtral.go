@@ -10,7 +10,6 @@ func mixtral(c *Config) *decoder {
 	d.epsilon(1e-5)
 	d.sameWindow(c.Window(0))
 	d.attention.Rope = c.Rope(d.size, ropeDefault{theta: 1e6})
-	c.Refuse("hidden_act", "silu")
 	d.interleave()
 	d.mixture(c.expertsKey("num_local_experts"), d.sharedMLP())
 	d.experts.Normalize = true

@@ -32,6 +32,8 @@ var mutations = []mutation{
 	{"llama-yarn-mscale", "mscale", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32}), nil},
 	{"llama-yarn-betas", "beta_fast and beta_slow", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32}), nil},
 	{"llama-yarn-ramp", "a ramp that is not cut", ropeOf(m{"rope_type": "yarn", "rope_theta": 1000, "factor": 4, "original_max_position_embeddings": 32, "attention_factor": 1.3}), nil},
+	{"llama-dynamic", "activation", m{"hidden_act": "silu"}, nil},
+	{"llama-gelu", "exact GELU", m{"hidden_act": "gelu_new"}, nil},
 	{"mistral", "window", m{"sliding_window": nil}, nil},
 	{"mistral", "window, by one", m{"sliding_window": 38}, nil},
 	{"qwen2", "biases", nil, func(d *decoder) { d.attention.QKVBias = false }},
@@ -111,14 +113,14 @@ func cutRamp(d *decoder) *nn.Rope {
 func withoutPostNorms(d *decoder) func(b *nn.Builder, x nn.Value, i int) nn.Value {
 	return func(b *nn.Builder, x nn.Value, i int) nn.Value {
 		x = b.Add(x, d.attend(b, d.norm(b, x, "input_layernorm"), i))
-		return b.Add(x, d.gated(b, d.norm(b, x, "pre_feedforward_layernorm"), i, b.GELUTanhMul))
+		return b.Add(x, d.gated(b, d.norm(b, x, "pre_feedforward_layernorm"), i))
 	}
 }
 
 // bare is a block without norms.
 func (d *decoder) bare(b *nn.Builder, x nn.Value, i int) nn.Value {
 	x = b.Add(x, d.attend(b, x, i))
-	return b.Add(x, d.gated(b, x, i, b.SiLUMul))
+	return b.Add(x, d.gated(b, x, i))
 }
 
 // TestMutations: the comparison with the oracle notices each thing that could be left out.
@@ -176,6 +178,7 @@ var spellings = []mutation{
 	{"llama-linear", "", m{"rope_parameters": nil, "rope_theta": 100.0, "rope_scaling": m{"type": "linear", "factor": 3.0}}, nil},
 	{"llama-llama3", "", m{"rope_parameters": nil, "rope_theta": 500.0, "rope_scaling": m{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
 		"high_freq_factor": 4.0, "original_max_position_embeddings": 32}}, nil},
+	{"llama-dynamic", "", m{"rope_parameters": nil, "rope_theta": 300.0, "rope_scaling": m{"type": "dynamic", "factor": 9.0}}, nil},
 	{"llama-yarn", "", m{"rope_parameters": nil, "rope_theta": 1000.0, "max_position_embeddings": 128, "rope_scaling": m{"type": "yarn", "original_max_position_embeddings": 32}}, nil},
 	{"qwen2", "", m{"rope_parameters": nil, "layer_types": nil, "use_sliding_window": false, "sliding_window": 4096}, nil},
 	{"qwen2-window", "", m{"layer_types": nil}, nil},

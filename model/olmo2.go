@@ -13,11 +13,12 @@ func init() {
 
 func olmo2(c *Config) *decoder {
 	d := c.decoder()
+	d.epsilon(1e-5)
 	d.attention.QNorm, d.attention.KNorm, d.attention.NormRows = "q_norm", "k_norm", true
 	d.attentionBias()
 	d.block = d.after
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	c.RefuseGGUF("attention.sliding_window", 0) // OLMo 3
 	d.headNorms()
 	d.repeatHead = "output.weight"
@@ -31,5 +32,5 @@ func olmo2(c *Config) *decoder {
 // after is a block whose norms stand after the attention and the MLP.
 func (d *decoder) after(b *nn.Builder, x nn.Value, i int) nn.Value {
 	x = b.Add(x, d.norm(b, d.attend(b, x, i), "post_attention_layernorm"))
-	return b.Add(x, d.norm(b, d.gated(b, x, i, b.SiLUMul), "post_feedforward_layernorm"))
+	return b.Add(x, d.norm(b, d.gated(b, x, i), "post_feedforward_layernorm"))
 }

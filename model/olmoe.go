@@ -12,7 +12,6 @@ func olmoe(c *Config) *decoder {
 	d.attention.QNorm, d.attention.KNorm, d.attention.NormRows = "q_norm", "k_norm", true
 	d.attentionBias()
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	c.Refuse("hidden_act", "silu")
 	if d.attention.Clip = c.Optional("clip_qkv", "", 0); d.attention.Clip > 0 {
 		c.noGGUF("no olmoe file has clamped queries, keys and values")
 	}

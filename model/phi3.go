@@ -10,9 +10,10 @@ func init() {
 
 func phi3(c *Config) *decoder {
 	d := c.decoder()
+	d.epsilon(1e-5)
 	d.sameWindow(c.Window(0))
 	d.attention.Rope = c.Rope(d.size, ropeDefault{part: 1})
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	if c.Err != nil {
 		return d
 	}

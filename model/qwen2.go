@@ -10,7 +10,7 @@ func qwen2(c *Config) *decoder {
 	d.attention.QKVBias = true
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
 	d.upperWindows()
-	c.Refuse("hidden_act", "silu")
+	d.activation("hidden_act", "silu")
 	return d
 }
 

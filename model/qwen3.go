@@ -7,6 +7,7 @@ func init() {
 
 func qwen3(c *Config) *decoder {
 	d := c.qwen3Blocks()
+	d.activation("hidden_act", "silu")
 	d.upperWindows()
 	return d
 }
@@ -17,7 +18,6 @@ func (c *Config) qwen3Blocks() *decoder {
 	d.attentionBias()
 	d.attention.QNorm, d.attention.KNorm = "q_norm", "k_norm"
 	d.attention.Rope = c.Rope(d.size, ropeDefault{})
-	c.Refuse("hidden_act", "silu")
 	d.headNorms()
 	return d
 }

@@ -12,7 +12,7 @@ import (
 // ropeSpec is a description of rotary positions (Su et al. 2021) and of how they are stretched beyond the context that
 // they were trained for.
 type ropeSpec struct {
-	kind   string // default, linear, llama3, yarn, longrope, factors
+	kind   string // default, linear, dynamic, llama3, yarn, longrope, factors
 	theta  float64
 	turned int // features of a head that are rotated
 
@@ -94,6 +94,8 @@ func (s ropeSpec) words(size int, layer string) string {
 	switch s.kind {
 	case "linear":
 		out += fmt.Sprintf(", stretched %g times", s.factor)
+	case "dynamic":
+		out += fmt.Sprintf(", which are stretched anew at each length beyond %d: served up to there", s.original)
 	case "factors":
 		out += ", stretched by a table"
 	case "llama3", "yarn":
@@ -114,6 +116,8 @@ func (s ropeSpec) rope() *nn.Rope {
 	switch s.kind {
 	case "linear":
 		r.InvFreq = stretched(freq, func(int) float64 { return s.factor })
+	case "dynamic":
+		r.Most = s.original
 	case "llama3":
 		r.InvFreq = s.llama3(freq)
 	case "yarn":
@@ -233,6 +237,9 @@ func (c *Config) ropeHF(size int, d ropeDefault) ropeSpec {
 	if s.factor == 0 && (s.kind == "yarn" || s.kind == "longrope") {
 		s.factor = float64(context) / float64(max(s.original, 1))
 	}
+	if s.kind == "dynamic" { // only max_position_embeddings counts
+		s.original, s.attention = context, 0
+	}
 	s.short, s.long = c.factorsHF(s.kind, "short_factor", m), c.factorsHF(s.kind, "long_factor", m)
 	c.checkRope(s)
 	return s
@@ -241,7 +248,7 @@ func (c *Config) ropeHF(size int, d ropeDefault) ropeSpec {
 // checkRope refuses kinds that are not known and descriptions that lack a figure.
 func (c *Config) checkRope(s ropeSpec) {
 	switch s.kind {
-	case "linear", "yarn":
+	case "linear", "dynamic", "yarn":
 	case "llama3":
 		if s.low == 0 || s.high <= s.low {
 			c.fail("rope's low_freq_factor %v and high_freq_factor %v; the second must be the larger", s.low, s.high)
@@ -251,12 +258,12 @@ func (c *Config) checkRope(s ropeSpec) {
 			c.fail("longrope needs short_factor and long_factor")
 		}
 	default:
-		c.unserved("rotary positions of kind %.80q are not served; Hone runs default, linear, llama3, yarn and longrope", s.kind)
+		c.unserved("rotary positions of kind %.80q are not served; Hone runs default, linear, dynamic, llama3, yarn and longrope", s.kind)
 	}
 	if s.factor == 0 {
 		c.fail("rope's factor is missing")
 	}
-	if s.original < 2 && s.kind != "linear" {
+	if s.original < 2 && s.kind != "linear" && s.kind != "dynamic" {
 		c.fail("rope's original_max_position_embeddings is %d", s.original)
 	}
 }
@@ -342,6 +349,8 @@ func (c *Config) ropeGGUF(size int, d ropeDefault) ropeSpec {
 	kind, _ := c.value("", "rope.scaling.type").(string)
 	switch kind {
 	case "", "none":
+	case "dynamic":
+		c.refuse(c.ggufKey("rope.scaling.type"), kind)
 	case "linear":
 		if s.factor != 1 {
 			s.kind = kind
@@ -452,7 +461,7 @@ func (c *Config) noteRopeHF(s ropeSpec, size int, d ropeDefault) {
 		m["partial_rotary_factor"] = part
 	}
 	switch s.kind {
-	case "linear":
+	case "linear", "dynamic":
 		m["factor"] = s.factor
 	case "llama3":
 		m["factor"], m["low_freq_factor"], m["high_freq_factor"] = s.factor, s.low, s.high
@@ -465,13 +474,14 @@ func (c *Config) noteRopeHF(s ropeSpec, size int, d ropeDefault) {
 	case "longrope":
 		m["factor"] = max(s.factor, 1)
 	}
-	if s.kind != "default" && s.kind != "linear" {
+	scaled := !slices.Contains([]string{"default", "linear", "dynamic"}, s.kind)
+	if scaled {
 		m["original_max_position_embeddings"] = s.original
 	}
 	if s.short != nil {
 		m["short_factor"], m["long_factor"] = list(s.short), list(s.long)
 	}
-	if s.kind != "llama3" && s.kind != "linear" && s.kind != "default" {
+	if scaled && s.kind != "llama3" {
 		m["attention_factor"] = s.attentionFactor()
 	}
 	c.note(d.thetaKey, "", s.theta)

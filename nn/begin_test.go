@@ -168,3 +168,17 @@ func TestStreamingFault(t *testing.T) {
 		t.Errorf("memory grew from %+v to %+v", held, x.Memory())
 	}
 }
+
+// TestMostPositions: no sequence goes where the frequencies of its rotary positions do not hold, whatever context is asked for.
+func TestMostPositions(t *testing.T) {
+	a := attentions()["plain"]
+	a.Rope = &Rope{InvFreq: a.Rope.InvFreq, Most: 8}
+	p := attentionProgram(a)
+	x := newExec(t, p, newRandomSource(p, 1), Options{MaxTokens: 40, MaxContext: 96})
+	if err := x.Forward(whole(tinyTokens(8))); err != nil {
+		t.Error(err)
+	}
+	if err := x.Forward(whole(tinyTokens(9))); err == nil || !strings.Contains(err.Error(), "the context is 8") {
+		t.Errorf("9 positions of 8: %v", err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 // Options of an executor. The zero value of each field is a sensible default save MaxTokens and Pool.
 type Options struct {
 	MaxTokens  int // most rows in one batch
-	MaxContext int // most positions in one sequence, 0: MaxTokens; at most the rows of a table of learned positions
+	MaxContext int // most positions in one sequence, 0: MaxTokens; at most those that the program has
 	KV         KVConfig
 	Pool       *kernel.Pool
 	Group      parallel.Group // nil: one rank

@@ -121,12 +121,23 @@ func paramsOf(ops []Op) []Param {
 	return all
 }
 
-// positions is the number of positions of the shortest table of learned ones, 0 without one.
+// positions is the number of positions of the shortest table of learned ones, or that rotary frequencies hold for; 0: any.
 func (p *Program) positions() int {
 	n := 0
 	for _, op := range p.Ops {
-		if l, ok := op.(*Lookup); ok && l.kind == byPosition && (n == 0 || l.Rows-l.Offset < n) {
-			n = l.Rows - l.Offset
+		most := 0
+		switch op := op.(type) {
+		case *Lookup:
+			if op.kind == byPosition {
+				most = op.Rows - op.Offset
+			}
+		case *Attend:
+			if op.spec.Rope != nil {
+				most = op.spec.Rope.Most
+			}
+		}
+		if most > 0 && (n == 0 || most < n) {
+			n = most
 		}
 	}
 	return n

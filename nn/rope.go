@@ -18,6 +18,7 @@ type Rope struct {
 	Long       []float64
 	LongFactor float64
 	Original   int
+	Most       int // positions from here on would need other frequencies: no sequence may reach them; 0: none
 }
 
 // at is the pair of frequencies and factor for a context.

@@ -68,6 +68,8 @@ CASES = {
     "llama-yarn-mscale": ("LlamaConfig", base(hidden_size=48, rope_parameters=dict(YARN, mscale=0.7, mscale_all_dim=0.4))),
     "llama-yarn-betas": ("LlamaConfig", base(hidden_size=48, rope_parameters=dict(YARN, beta_fast=16, beta_slow=2))),
     "llama-yarn-ramp": ("LlamaConfig", base(hidden_size=48, rope_parameters=dict(YARN, truncate=False, attention_factor=1.3))),
+    "llama-dynamic": ("LlamaConfig", base(hidden_act="relu", max_position_embeddings=150, rope_parameters=dict(rope_type="dynamic", rope_theta=300.0, factor=4.0))),
+    "llama-gelu": ("LlamaConfig", base(hidden_act="gelu", num_hidden_layers=2)),
     "mistral": ("MistralConfig", base(sliding_window=37, head_dim=6)),
     "mistral-whole": ("MistralConfig", base(sliding_window=None)),
     "qwen2": ("Qwen2Config", base(tie_word_embeddings=True)),
