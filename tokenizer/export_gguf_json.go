@@ -3,22 +3,33 @@ package tokenizer
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Vocabularies of SentencePiece that came by way of tokenizer.json: BPE over characters and Unigram. GGUF has the words of
 // SentencePiece itself, so the components are read back as its rules.
 
-// jsonRules reads a normalizer and a pre-tokenizer as SentencePiece's rules.
-func (s *source) jsonRules() (spmRules, error) {
-	var r spmRules
+// jsonRules are SentencePiece's rules as a normalizer and a pre-tokenizer say them, and what these say beyond.
+type jsonRules struct {
+	spmRules
+	unlessSpace bool // the space before a text is put only where it has none
+	first       bool // … and not after a special token
+	words       bool // words are cut from each other before they are tokens
+}
+
+// jsonRules reads a normalizer and a pre-tokenizer.
+func (s *source) jsonRules() (jsonRules, error) {
+	var r jsonRules
 	if err := r.readNormalizer(s.normalizer, 0); err != nil {
 		return r, err
 	}
 	return r, r.readPre(s.pre, 0)
 }
 
-func (r *spmRules) readNormalizer(raw json.RawMessage, depth int) error {
+func (r *jsonRules) readNormalizer(raw json.RawMessage, depth int) error {
 	p, err := parsePart(raw, depth)
 	if p == nil {
 		return err
@@ -56,7 +67,7 @@ func (r *spmRules) readNormalizer(raw json.RawMessage, depth int) error {
 	return nil
 }
 
-func (r *spmRules) readPre(raw json.RawMessage, depth int) error {
+func (r *jsonRules) readPre(raw json.RawMessage, depth int) error {
 	p, err := parsePart(raw, depth)
 	if p == nil {
 		return err
@@ -71,11 +82,10 @@ func (r *spmRules) readPre(raw json.RawMessage, depth int) error {
 	case p.Type == "Metaspace" && r.squeeze && p.PrependScheme != nil && *p.PrependScheme == "first":
 		return &UnsupportedError{"GGUF form of pre-tokenizer", string(raw), "SentencePiece writes a space before every word, not before the first alone"}
 	case p.Type == "Metaspace" && (p.Replacement == phantomSpace || p.Replacement == ""):
-		scheme := p.PrependScheme == nil || *p.PrependScheme != "never"
-		r.escape, r.prefix = true, scheme && (p.AddPrefixSpace == nil || *p.AddPrefixSpace)
+		return r.readMetaspace(p)
 	case p.Type == "WhitespaceSplit":
 		r.squeeze = true
-	case p.Type == "Split" && r.escape && p.Pattern != nil && p.Pattern.String != nil && *p.Pattern.String == " ":
+	case p.Type == "Split" && r.escape && !p.Invert && p.Pattern != nil && p.Pattern.String != nil && *p.Pattern.String == " ":
 		// no space is left to split at
 	default:
 		return &UnsupportedError{"GGUF form of pre-tokenizer", string(raw), "SentencePiece has no rule for it"}
@@ -83,37 +93,96 @@ func (r *spmRules) readPre(raw json.RawMessage, depth int) error {
 	return nil
 }
 
-// characterPairs writes BPE over characters as the vocabulary of SentencePiece that it came from: a piece's score falls
-// with the rank of the first merge that makes it.
+func (r *jsonRules) readMetaspace(p *part) error {
+	m, err := newMetaspace(p)
+	r.escape, r.words = true, r.words || m.cut
+	if m.scheme != "never" && !r.prefix { // a normalizer's is there already
+		r.prefix, r.unlessSpace, r.first = true, true, m.scheme == "first"
+	}
+	return err
+}
+
+// characterPairs writes BPE over characters: as the vocabulary of SentencePiece that it came from where scores can stand for
+// ranks, else by GGUF's own words for such merges.
 func (w *ggufWriter) characterPairs() error {
 	rules, err := w.s.jsonRules()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !w.s.byteFallback || !rules.escape || rules.squeeze || rules.chars != nil || w.s.ignoreMerges:
-		return &UnsupportedError{"GGUF form of model", "BPE over characters", "SentencePiece's is: with byte_fallback and spaces as U+2581, without other rules"}
 	}
-	if n, _ := parsePart(w.s.pre, 0); n != nil && n.Type == "Metaspace" && rules.prefix {
-		w.note("a text that begins with a space gets one more by readers of GGUF files")
+	m, ok := w.p.model.(*charBPE)
+	switch {
+	case !ok || !w.s.byteFallback || !rules.escape || rules.squeeze || rules.chars != nil || w.s.ignoreMerges:
+		return &UnsupportedError{"GGUF form of model", "BPE over characters", "SentencePiece's is: with byte_fallback and spaces as U+2581, without other rules"}
+	case m.fallback == nil || slices.Contains(m.fallback[:], -1):
+		return &UnsupportedError{"GGUF form of model", "BPE over characters", "a token for each of the 256 bytes is needed"}
+	}
+	if err := w.plainMerges(); err != nil {
+		return err
 	}
 	tokens, types := w.pieces()
-	scores := make([]float32, w.rows)
-	const never = -1e9
-	for id := range scores {
-		scores[id] = never
+	scores, err := w.rankScores(m, tokens, types, rules)
+	if err != nil {
+		return err
 	}
+	w.noteMetaspace(rules)
+	w.sentencePieces("llama", tokens, types, scores, rules.spmRules)
+	w.putID("unknown_token_id", w.s.unk)
+	return nil
+}
+
+// plainMerges refuses merges of the bytes of characters that are no tokens.
+func (w *ggufWriter) plainMerges() error {
 	for i := range w.s.merges {
 		left, right, err := w.s.merge(i)
 		if err != nil {
 			return err
 		}
-		if id, ok := w.s.vocab[left+right]; ok && scores[id] == never {
-			scores[id] = -float32(i)
+		for _, part := range []string{left, right} {
+			if _, isByte := byteToken(part); isByte {
+				return &UnsupportedError{"GGUF form of model", "BPE over characters", fmt.Sprintf("SentencePiece does not merge bytes, and merge %d is of %s", i, quote(part))}
+			}
 		}
 	}
-	w.sentencePieces("llama", tokens, types, scores, rules)
-	w.putID("unknown_token_id", w.s.unk)
 	return nil
+}
+
+// rankScores are the scores that stand for the ranks of m, an error where there are none.
+func (w *ggufWriter) rankScores(m *charBPE, tokens []string, types []int32, rules jsonRules) ([]float32, error) {
+	hidden := func(id int) bool { // an added token is cut out of every text, but U+2581 may have been a space
+		return types[id] == ggufUserDefined && !strings.Contains(tokens[id], phantomSpace)
+	}
+	r, err := newRankScores(m, tokens, hidden, w.s.merges)
+	if err != nil {
+		return nil, err
+	}
+	spelled := ""
+	for id := range tokens {
+		parts := r.extra(id)
+		switch {
+		case parts == nil:
+		case types[id] == ggufNormal || types[id] == ggufUserDefined || types[id] == ggufUnused:
+			return nil, &UnsupportedError{"GGUF form of model", "BPE over characters", fmt.Sprintf("SentencePiece's merges all that is a token, and so %s to %s, which no merge here makes", r.spell(parts), quote(tokens[id]))}
+		default:
+			spelled = tokens[id]
+		}
+		if rules.words && r.made[id] && strings.LastIndex(tokens[id], phantomSpace) > 0 {
+			return nil, &UnsupportedError{"GGUF form of pre-tokenizer", string(w.s.pre), "SentencePiece does not cut words from each other, which token " + quote(tokens[id]) + " would show"}
+		}
+	}
+	if spelled != "" {
+		w.note("text that spells %s is read as that token by llama.cpp even where special tokens are not", quote(spelled))
+	}
+	return r.scores, nil
+}
+
+// noteMetaspace notes where SentencePiece puts another space before a text than Metaspace does.
+func (w *ggufWriter) noteMetaspace(rules jsonRules) {
+	switch {
+	case rules.prefix && rules.first:
+		w.note("a text that begins with a space gets one more by readers of GGUF files, and text after a special token gets one")
+	case rules.prefix && rules.unlessSpace:
+		w.note("a text that begins with a space gets one more by readers of GGUF files")
+	}
 }
 
 // jsonUnigram writes the Unigram model of a tokenizer.json.
@@ -133,7 +202,7 @@ func (w *ggufWriter) jsonUnigram() error {
 			scores[id] = 0
 		}
 	}
-	w.sentencePieces("t5", tokens, types, scores, rules)
+	w.sentencePieces("t5", tokens, types, scores, rules.spmRules)
 	if w.s.unkID >= 0 {
 		w.put("unknown_token_id", uint32(w.s.unkID))
 	}
