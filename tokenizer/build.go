@@ -31,6 +31,7 @@ type source struct {
 	byteFallback                   bool
 	scores                         []scoredToken // of Unigram, by id
 	unk                            string
+	namedUnk                       string // the unknown token that tokenizer_config.json names
 	unkID                          int32  // of Unigram, -1: none
 	prefix                         string // of continuation tokens
 	maxChars                       int

@@ -121,13 +121,63 @@ func (w *ggufWriter) characterPairs() error {
 	}
 	tokens, types := w.pieces()
 	scores, err := w.rankScores(m, tokens, types, rules)
-	if err != nil {
+	switch {
+	case err == nil:
+		w.noteMetaspace(rules)
+		w.sentencePieces("llama", tokens, types, scores, rules.spmRules)
+	case !w.linesOfPairs(m, rules):
 		return err
+	default:
+		w.put("model", "gemma4")
+		w.putTokens(tokens, types)
+		w.put("merges", w.s.lastMerges())
 	}
-	w.noteMetaspace(rules)
-	w.sentencePieces("llama", tokens, types, scores, rules.spmRules)
-	w.putID("unknown_token_id", w.s.unk)
+	w.putID("unknown_token_id", w.s.unknownToken())
 	return nil
+}
+
+// linesOfPairs tells whether a vocabulary gives the same ids under GGUF's name gemma4: BPE over characters by rank, with a BOS, no
+// space before the text, and newlines apart from all else, which are one token wherever there is one of so many.
+func (w *ggufWriter) linesOfPairs(m *charBPE, rules jsonRules) bool {
+	if bos, _ := w.p.ID(w.s.bos); rules.prefix || rules.words || !slices.Equal(w.p.template, []int32{bos, templateText}) {
+		return false
+	}
+	for token, id := range w.s.vocab {
+		lines := strings.Count(token, "\n")
+		switch {
+		case strings.Contains(token, " "): // it would end a merge's first part
+			return false
+		case lines == 0:
+		case lines < len(token) && lastParts(m, token, id) != nil:
+			return false
+		case lines == len(token) && !slices.Equal(m.encodeWord(nil, token), []int32{id}):
+			return false
+		}
+	}
+	return true
+}
+
+// lastMerges are the merges as GGUF writes them; of equal ones the last counts.
+func (s *source) lastMerges() []string {
+	var merges []string
+	seen := map[string]bool{}
+	for i := s.merges - 1; i >= 0; i-- {
+		left, right, _ := s.merge(i) // was checked when the tokenizer was built
+		if m := left + " " + right; !seen[m] {
+			seen[m] = true
+			merges = append(merges, m)
+		}
+	}
+	slices.Reverse(merges)
+	return merges
+}
+
+// unknownToken is the model's, or that of the settings if it is a token of its own.
+func (s *source) unknownToken() string {
+	if s.unk == "" && s.unkID < 0 && s.namedUnk != s.bos && s.namedUnk != s.eos && s.namedUnk != s.pad {
+		return s.namedUnk
+	}
+	return s.unk
 }
 
 // plainMerges refuses merges of the bytes of characters that are no tokens.
@@ -212,11 +262,12 @@ func (w *ggufWriter) jsonUnigram() error {
 // pieces are the tokens with SentencePiece's types.
 func (w *ggufWriter) pieces() ([]string, []int32) {
 	tokens, types := w.tokens()
+	unk := w.s.unknownToken()
 	for id, token := range tokens {
 		switch _, isByte := byteToken(token); {
 		case w.s.byteFallback && isByte:
 			types[id] = int32(kindByte)
-		case w.s.unk != "" && token == w.s.unk, w.s.unk == "" && int32(id) == w.s.unkID:
+		case unk != "" && token == unk, unk == "" && int32(id) == w.s.unkID:
 			types[id] = int32(kindUnknown)
 		}
 	}

@@ -172,10 +172,10 @@ type hfConfig struct {
 	CLS          configToken     `json:"cls_token"`
 	SEP          configToken     `json:"sep_token"`
 	Pad          configToken     `json:"pad_token"`
+	Unk          configToken     `json:"unk_token"`
 	ChatTemplate json.RawMessage `json:"chat_template"`
 
 	// What follows is read only without a tokenizer.json.
-	Unk            configToken          `json:"unk_token"`
 	Mask           json.RawMessage      `json:"mask_token"`
 	Added          map[int32]addedToken `json:"added_tokens_decoder"`
 	AddBOS         *bool                `json:"add_bos_token"`
@@ -196,7 +196,7 @@ func readConfig(s *source, config []byte) error {
 	if err := json.Unmarshal(config, &c); err != nil {
 		return fmt.Errorf("tokenizer: tokenizer_config.json: %w", err)
 	}
-	s.bos, s.eos, s.pad = string(c.BOS), string(c.EOS), string(c.Pad)
+	s.bos, s.eos, s.pad, s.namedUnk = string(c.BOS), string(c.EOS), string(c.Pad), string(c.Unk)
 	if s.bos == "" {
 		s.bos = string(c.CLS)
 	}

@@ -211,3 +211,48 @@ func TestScoresOfRanks(t *testing.T) {
 	}
 	t.Logf("%d written, %d refused", written, refused)
 }
+
+// pairsByRank is a vocabulary for which no scores can stand, since "bc" is a token and b and c are not merged.
+func pairsByRank(edit ...string) string {
+	vocab := map[string]int{"<bos>": 0, "a": 1, "b": 2, "c": 3, "▁": 4, "ab": 5, "bc": 6, "abc": 7, "▁a": 8, "\n": 9, "\n\n": 10, "\u20ac": 11}
+	for b := range 256 {
+		vocab[fmt.Sprintf("<0x%02X>", b)] = len(vocab)
+	}
+	text := string(mustJSON(map[string]any{
+		"added_tokens": []any{map[string]any{"id": 0, "content": "<bos>", "special": true}},
+		"normalizer":   map[string]any{"type": "Replace", "pattern": map[string]string{"String": " "}, "content": "▁"},
+		"post_processor": map[string]any{"type": "TemplateProcessing", "pair": []any{}, "single": []any{map[string]any{"SpecialToken": map[string]any{"id": "<bos>"}},
+			map[string]any{"Sequence": map[string]any{"id": "A"}}}, "special_tokens": map[string]any{"<bos>": map[string]any{"id": "<bos>", "ids": []int{0}}}},
+		"model": map[string]any{"type": "BPE", "byte_fallback": true, "fuse_unk": true, "unk_token": nil, "vocab": vocab,
+			"merges": []any{[]string{"\n", "\n"}, []string{"▁", "a"}, []string{"a", "b"}, []string{"ab", "c"}}}}))
+	return strings.NewReplacer(edit...).Replace(text)
+}
+
+// TestPairsByRank: such a vocabulary is written as gemma4 where that says the same, and refused with the reason elsewhere.
+func TestPairsByRank(t *testing.T) {
+	config := []byte(`{"bos_token":"<bos>"}`)
+	tok, err := FromJSON([]byte(pairsByRank()), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, m := throughGGUF(t, tok)
+	if m["tokenizer.ggml.model"] != "gemma4" {
+		t.Errorf("model %v", m["tokenizer.ggml.model"])
+	}
+	sameIDs(t, "gemma4", again, tok, []string{"", "abc", "bc", " abc  a", "a\n\n\n b\u20ac\u20ad<bos>c", "\n a\nbc"})
+	for want, edit := range map[string][]string{
+		"byte_fallback and spaces":      {`{"pattern":{"String":" "},"type":"Replace","content":"▁"}`, "null", `{"content":"▁","pattern":{"String":" "},"type":"Replace"}`, "null"},
+		`so "b" and "c" to "bc", which`: {`"post_processor":`, `"x":`},
+		`"b" and "c" to "bc"`:           {`["a","b"]`, `["\n","b"]`, `"ab":`, `"\nb":`, `["ab","c"]`, `["▁","a"]`},
+		"256 bytes":                     {`"\u003c0x41\u003e"`, `"x41"`},
+		"does not merge bytes":          {`["a","b"]`, `["a","b"],["\u003c0x41\u003e","\u003c0x42\u003e"]`, `"\u003c0x43\u003e"`, `"\u003c0x41\u003e\u003c0x42\u003e"`, `"a":1`, `"a":1,"\u003c0x43\u003e":267`},
+	} {
+		tok, err := FromJSON([]byte(pairsByRank(edit...)), config)
+		if err == nil {
+			_, _, err = ToGGUF(tok, tok.VocabSize())
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", edit, err, want)
+		}
+	}
+}

@@ -47,6 +47,7 @@ CASES = {
     "llama-metaspace": ("LlamaTokenizer", dict(vocab_size=700), dict(legacy=True), {}),
     "mistral3": ("LlamaTokenizer", dict(vocab_size=700), dict(legacy=False), {}),
     "llama-noprefix": ("LlamaTokenizer", dict(vocab_size=700, add_dummy_prefix=False), dict(add_prefix_space=False), {}),
+    "pairs": ("PreTrainedTokenizerFast", dict(vocab_size=500), {}, {}),
     "gemma": ("GemmaTokenizer", dict(vocab_size=900, add_dummy_prefix=False, allow_whitespace_only_pieces=True, split_digits=True, user_defined_symbols=RUNS, **GEMMA_IDS), dict(), {}),
 }
 LINES = ["a\n\nb\n", "def f(x):\n        return    x  # no", "x" + " " * 17 + "y", "<s> </s> <unk> s> </ <0x0A> [INST] hi [/INST]"]
@@ -60,8 +61,35 @@ def texts(name, count):
     return common.HARD + mixed + [common.random_string(source) for _ in range(count - len(mixed))]
 
 
-def make_one(folder, name):
+def by_rank(dir, vocab_size):
+    """Merges that no sentencepiece made: the trainer's own order, and tokens that no merge makes."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+
+    t = Tokenizer(models.BPE())
+    t.normalizer = normalizers.Replace(" ", "▁")
+    t.train_from_iterator(common.text(300), trainers.BpeTrainer(vocab_size=vocab_size, show_progress=False))
+    trained = json.loads(t.to_str())["model"]
+    names = ["<pad>", "<eos>", "<bos>", "<unk>", *(f"<0x{b:02X}>" for b in range(256)), *trained["vocab"], "\n", "\n\n", "th▁"]
+    t.model = models.BPE({x: i for i, x in enumerate(names)}, [*map(tuple, trained["merges"][40:]), *map(tuple, trained["merges"][:40]), ("\n", "\n")], unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    t.add_special_tokens(names[:4])
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    t.post_processor = processors.TemplateProcessing("<bos> $A", "<bos> $A <bos> $B", [("<bos>", 2)])
+    t.save(os.path.join(dir, "tokenizer.json"))
+    json.dump(dict(tokenizer_class="PreTrainedTokenizerFast", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>"), open(os.path.join(dir, "tokenizer_config.json"), "w"))
+
+
+def by_sentencepiece(dir, kind, options, settings):
     import sentencepiece
+    import transformers
+
+    lines = common.text(3000) + LINES * 300
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=os.path.join(dir, "tokenizer"), **{**BASE, **options})
+    os.remove(os.path.join(dir, "tokenizer.vocab"))
+    getattr(transformers, kind).from_pretrained(dir, **settings).save_pretrained(dir)
+    os.remove(os.path.join(dir, "tokenizer.model"))
+
+
+def make_one(folder, name):
     import torch
     import transformers
 
@@ -69,11 +97,10 @@ def make_one(folder, name):
     dir = os.path.join(folder, name)
     shutil.rmtree(dir, ignore_errors=True)
     os.makedirs(dir)
-    lines = common.text(3000) + LINES * 300
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=os.path.join(dir, "tokenizer"), **{**BASE, **options})
-    os.remove(os.path.join(dir, "tokenizer.vocab"))
-    getattr(transformers, kind).from_pretrained(dir, **settings).save_pretrained(dir)
-    os.remove(os.path.join(dir, "tokenizer.model"))
+    if name == "pairs":
+        by_rank(dir, **options)
+    else:
+        by_sentencepiece(dir, kind, options, settings)
     path = os.path.join(dir, "tokenizer.json")
     file = json.load(open(path))
     unk = form.pop("unk", None)
