@@ -192,6 +192,9 @@ func (d *decoder) check() error {
 	if d.experts.Count == 0 {
 		d.c.RefuseGGUF("expert_count", 0)
 	}
+	if len(d.windows) > 0 && slices.Max(d.windows) == 0 && d.c.noted("layer_types") == nil {
+		d.c.windowless()
+	}
 	return d.c.Err
 }
 
@@ -268,6 +271,9 @@ func (c *Config) Windows(blocks, window int, slides func(i int) bool) []int {
 	kinds := make([]any, blocks)
 	pattern := make([]bool, blocks)
 	said := c.slides(blocks)
+	if window == 0 {
+		c.windowless()
+	}
 	for i := range out {
 		kinds[i] = "full_attention"
 		if said == nil && slides(i) || said != nil && said[i] {
@@ -281,6 +287,14 @@ func (c *Config) Windows(blocks, window int, slides func(i int) bool) []int {
 		c.note("", "attention.sliding_window_pattern", pattern)
 	}
 	return out
+}
+
+// windowless refuses a Hugging Face config that has blocks with a sliding window, but no window.
+func (c *Config) windowless() {
+	kinds, _ := c.raw.HF["layer_types"].([]any)
+	if slices.Contains(kinds, any("sliding_attention")) {
+		c.fail("layer_types has blocks of sliding_attention, but the model has no sliding window")
+	}
 }
 
 // slides is what the file says of each block, nil where it says nothing.

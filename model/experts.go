@@ -27,8 +27,6 @@ func (d *decoder) mixture(count string, width int) {
 	c.RefuseGGUF("expert_shared_count", 0)
 	c.RefuseGGUF("expert_weights_scale", 1)
 	c.RefuseGGUF("expert_group_count", 1)
-	c.Refuse("router_jitter_noise", 0.0, 0) // of training; a float is what transformers wants
-	c.Refuse("output_router_logits", false)
 	maps.Copy(d.gguf, Layout{
 		"model.layers.%d.mlp.gate":                 at("blk.%d.ffn_gate_inp"),
 		"model.layers.%d.mlp.experts.%d.gate_proj": bank("blk.%d.ffn_gate_exps", d.experts.Count),

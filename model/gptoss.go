@@ -14,7 +14,8 @@ func gptOSS(c *Config) *decoder {
 	bias := c.Has("attention_bias", "blk.0.attn_output.bias", true)
 	d.attention.QKVBias, d.attention.OBias, d.attention.Sinks = bias, bias, "sinks"
 	d.windows = c.Windows(d.blocks, c.Window(128), func(i int) bool { return i%2 == 0 })
-	d.attention.Rope = c.Rope(d.size, ropeDefault{theta: 150000, uncut: true})
+	d.attention.Rope = c.Rope(d.size, ropeDefault{theta: 150000, uncut: true,
+		usual: map[string]any{"rope_type": "yarn", "factor": 32.0, "original_max_position_embeddings": 4096, "truncate": false}})
 	d.mixture(c.expertsKey("num_local_experts"), d.sharedMLP())
 	c.note("", "expert_feed_forward_length", d.experts.Width)
 	c.RefuseGGUF("expert_feed_forward_length", d.experts.Width)

@@ -96,6 +96,7 @@ var mutations = []mutation{
 	{"gptoss", "the activation", nil, func(d *decoder) { d.experts.Limit = 0 }},
 	{"gptoss", "its slope", m{"swiglu_alpha": 1.0}, nil},
 	{"gptoss", "a ramp that is not cut", nil, func(d *decoder) { d.attention.Rope = cutRamp(d) }},
+	{"gptoss-usual", "stretching", ropeOf(m{"rope_type": "default", "rope_theta": 150000}), nil},
 	{"gptoss-clamped", "the clamp", m{"swiglu_limit": 50.0}, nil},
 	{"gptneox-serial", "one after the other", m{"use_parallel_residual": true}, nil},
 }
@@ -193,6 +194,8 @@ var spellings = []mutation{
 	{"gpt2-scaled", "", m{"reorder_and_upcast_attn": true}, nil},
 	{"opt-after", "", m{"_remove_final_layer_norm": true}, nil},
 	{"opt", "", m{"activation_function": nil, "enable_bias": nil, "do_layer_norm_before": nil, "tie_word_embeddings": nil}, nil},
+	{"gptoss-usual", "", m{"rope_parameters": nil}, nil},
+	{"mixtral", "", m{"output_router_logits": true, "router_jitter_noise": 0.1, "hidden_act": "swish"}, nil},
 	{"gptneox", "", m{"rope_parameters": nil, "use_parallel_residual": nil, "attention_bias": nil, "hidden_act": nil}, nil},
 	{"gptneox-serial", "", m{"rope_parameters": nil, "rotary_emb_base": 300, "rotary_pct": 0.5}, nil},
 }

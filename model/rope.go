@@ -31,8 +31,9 @@ type ropeDefault struct {
 	part  float64 // of a head that is rotated; 0: all, always
 	// thetaKey and partKey are the config's own keys of them, outside of descriptions: rope_theta, partial_rotary_factor.
 	thetaKey, partKey string
-	uncut             bool   // YaRN's ramp is never cut at whole frequencies, though GGUF has no word for that
-	layer             string // full_attention or sliding_attention, where these have their own; "" where all blocks have the same
+	uncut             bool           // YaRN's ramp is never cut at whole frequencies, though GGUF has no word for that
+	usual             map[string]any // how they are stretched where a Hugging Face config says nothing; nil: not
+	layer             string         // full_attention or sliding_attention, where these have their own; "" where all blocks have the same
 }
 
 // Rope reads the rotary positions of heads of size features. The one that is returned may be shared by all blocks.
@@ -273,6 +274,9 @@ func (c *Config) checkRope(s ropeSpec) {
 func (c *Config) ropeSettings(d ropeDefault) map[string]any {
 	sliding := d.layer == "sliding_attention"
 	out := map[string]any{"rope_theta": c.raw.HF[d.thetaKey], "partial_rotary_factor": c.raw.HF[d.partKey]}
+	if said, _ := c.raw.HF["rope_scaling"].(map[string]any); c.raw.HF["rope_parameters"] == nil && len(said) == 0 {
+		maps.Copy(out, d.usual)
+	}
 	for _, key := range []string{"rope_parameters", "rope_scaling"} {
 		v := c.raw.HF[key]
 		m, ok := v.(map[string]any)
@@ -284,6 +288,8 @@ func (c *Config) ropeSettings(d ropeDefault) map[string]any {
 				c.unserved("%s tells other rotary positions for each kind of layer, which this architecture does not have", key)
 			}
 			m, _ = m[d.layer].(map[string]any)
+		case d.layer != "" && key == "rope_parameters" && len(m) > 0:
+			c.unserved("%s does not tell the kinds of layers apart, whose rotary positions differ in this architecture", key)
 		case sliding:
 			m = nil
 		}

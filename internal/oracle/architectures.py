@@ -117,6 +117,7 @@ CASES = {
     "olmoe-sum": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True)),
     "gptoss": ("GptOssConfig", base(num_local_experts=6, num_experts_per_tok=3, head_dim=12, num_hidden_layers=4, sliding_window=29, swiglu_limit=7.0,
                                     rope_parameters=dict(YARN, truncate=False, beta_fast=32.0, beta_slow=1.0))),
+    "gptoss-usual": ("GptOssConfig", base(num_local_experts=3, num_experts_per_tok=2, head_dim=12, num_hidden_layers=2)),
     "gptoss-clamped": ("GptOssConfig", base(num_local_experts=4, num_experts_per_tok=2, head_dim=12, swiglu_limit=0.5, swiglu_alpha=1.1, layer_types=["full_attention"] * 3,
                                             rope_parameters=dict(rope_type="default", rope_theta=500.0))),
 }
