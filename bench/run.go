@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"hone/internal/machine"
 	"hone/kernel"
 	"hone/model"
 	"hone/nn"
@@ -54,6 +55,9 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	if design.Program.Head == nil {
 		return nil, fmt.Errorf("bench: %s is an encoder; bench measures language models", spec.Path)
 	}
+	if err := fits(design.Program, spec); err != nil {
+		return nil, err
+	}
 	pool := kernel.NewPool(spec.Threads)
 	defer pool.Close()
 	x, err := nn.New(design.Program, source, nn.Options{
@@ -74,6 +78,17 @@ func Run(ctx context.Context, spec Spec) (*Result, error) {
 	r.BitsPerWeight = 8 * float64(r.WeightBytes) / float64(allWeights(design.Program))
 	r.Comparisons, err = compare(ctx, spec, subject)
 	return r, err
+}
+
+// fits refuses work whose KV cache and batches alone need more memory than there is.
+func fits(p *nn.Program, spec Spec) error {
+	have, ok := machine.ReadMemory()
+	need := p.KVBlockBytes(spec.KV)*int64(spec.Work.KVBlocks()) + model.Activations(p, spec.Work.MaxTokens())
+	if !ok || need <= have.Available {
+		return nil
+	}
+	return fmt.Errorf("bench: the work needs %.1f GB of memory beside the weights, but %.1f GB are available: take fewer tokens of --prefill or --decode, or a smaller --batch",
+		float64(need)/1e9, float64(have.Available)/1e9)
 }
 
 // open finds the program and its weights: a file's or a shape's.

@@ -138,11 +138,14 @@ func (p Plan) Notes() []string {
 }
 
 // Activations bounds the memory of a batch of maxTokens rows from above.
-func (p Plan) Activations(maxTokens int) int64 {
+func (p Plan) Activations(maxTokens int) int64 { return Activations(p.program, maxTokens) }
+
+// Activations is that of a program.
+func Activations(p *nn.Program, maxTokens int) int64 {
 	widest := 0
-	for _, op := range p.program.Ops {
+	for _, op := range p.Ops {
 		for _, v := range op.Outputs() {
-			widest = max(widest, p.program.Width(v))
+			widest = max(widest, p.Width(v))
 		}
 	}
 	const buffers = 8 // values alive at once, and the encodings of the widest

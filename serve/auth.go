@@ -108,7 +108,7 @@ func checkExposure(c *Config) error {
 func isLoopback(address string) (bool, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return false, fmt.Errorf("serve: listen address %q: want HOST:PORT, such as 127.0.0.1:8080: %w", address, err)
+		return false, fmt.Errorf("serve: listen address %q: want HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080: %w", address, err)
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil

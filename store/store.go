@@ -103,23 +103,31 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	root, err := os.OpenRoot(dir)
+	s, err := openAt(dir)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	s := &Store{dir: dir, root: root, free: machine.FreeDisk}
-	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir, hubDir, journalsDir} {
-		if err := root.MkdirAll(d, 0o700); err != nil {
-			root.Close()
-			return nil, fmt.Errorf("store: %w", err)
-		}
+		return nil, fmt.Errorf("store: %s: %w; set HONE_HOME to a folder that can be written", dir, err)
 	}
 	s.sweep()
 	s.sweepJournals()
 	return s, nil
+}
+
+// openAt makes what is not there of the layout.
+func openAt(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{modelsDir, blobsDir, tempDir, locksDir, digestsDir, hubDir, journalsDir} {
+		if err := root.MkdirAll(d, 0o700); err != nil {
+			root.Close()
+			return nil, err
+		}
+	}
+	return &Store{dir: dir, root: root, free: machine.FreeDisk}, nil
 }
 
 // Dir returns the store's directory.

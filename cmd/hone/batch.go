@@ -77,6 +77,12 @@ func (f *batchFlags) run(cmd *cobra.Command, word string) error {
 	if _, err := os.Stat(f.in); err != nil {
 		return fmt.Errorf("--in: %w", err)
 	}
+	if err := checkOutput(f.out); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
+		return fmt.Errorf("--out: %s is a folder: name a file", f.out)
+	}
 	name, err := fetched(cmd, word)
 	if err != nil {
 		return err
@@ -127,6 +133,10 @@ func (f *batchFlags) open(cmd *cobra.Command, m *model.Model, word string) (serv
 		c.Created = st.ModTime()
 	}
 	size := sizes{rows: max(rowsOfStep, m.Design.Context), context: m.Design.Context}
+	if err := textFlags(cmd, m); err != nil {
+		m.File.Close()
+		return nil, nil, err
+	}
 	if !m.Encoder() {
 		plan, err := f.plan(m)
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hone/bench"
+	"hone/recipe"
 )
 
 func init() { register(benchCommand) }
@@ -30,9 +32,9 @@ limit that each reaches. Without a model, --shape names one by its sizes and tak
 	asJSON := addJSON(cmd)
 	f.StringVar(&spec.Shape, "shape", "", "measure random weights of this `SHAPE` instead of a model")
 	weights, kv := addWeights(cmd), addKV(cmd)
-	addCount(cmd, &spec.Work.Prefill, "prefill", 0, "tokens of the prompt")
-	addCount(cmd, &spec.Work.Decode, "decode", 0, "tokens generated one by one from an empty context")
-	addCount(cmd, &spec.Work.Batch, "batch", 0, "sequences decoded together")
+	addRange(cmd, &spec.Work.Prefill, "prefill", 0, mostWork, "tokens of the prompt")
+	addRange(cmd, &spec.Work.Decode, "decode", 0, mostWork, "tokens generated one by one from an empty context")
+	addRange(cmd, &spec.Work.Batch, "batch", 0, mostWork, "sequences decoded together")
 	addCount(cmd, &spec.Work.Repeat, "repeat", 1, "runs of each; the median counts")
 	f.StringVar(&spec.WriteGGUF, "write-gguf", "", "write the shape's weights to this `FILE` for a peer, and measure nothing")
 	f.StringVar(&spec.Peer.Bench, "peer-llama-bench", "", "llama.cpp's llama-bench `PROGRAM`, run alternately")
@@ -50,6 +52,9 @@ limit that each reaches. Without a model, --shape names one by its sizes and tak
 	}
 	return cmd
 }
+
+// mostWork bounds each count of tokens and sequences: memory for them is reckoned without overflow.
+const mostWork = 1 << 20
 
 func benchModel(cmd *cobra.Command, spec bench.Spec, asJSON bool) error {
 	if (spec.Path == "") == (spec.Shape == "") {
@@ -80,7 +85,7 @@ func benchModel(cmd *cobra.Command, spec bench.Spec, asJSON bool) error {
 }
 
 func printBench(w io.Writer, r *bench.Result) {
-	fmt.Fprintf(w, "%s, %s: %.2f bits a weight, %.1f MB; %d threads, %s kernels\n", r.Model, r.Weights, r.BitsPerWeight, float64(r.WeightBytes)/1e6, r.Threads, r.Kernels)
+	fmt.Fprintf(w, "%s, %s: %.2f bits a weight, %.1f MB; %d threads, %s kernels\n", r.Model, cmp.Or(r.Weights, recipe.AsStored), r.BitsPerWeight, float64(r.WeightBytes)/1e6, r.Threads, r.Kernels)
 	fmt.Fprintf(w, "limits        f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, int8 %.0f GOP/s, read %.1f GB/s\n", r.Limits.F32GFLOPS, r.Limits.BF16GFLOPS, r.Limits.Int8GOPS, r.Limits.ReadGBps)
 	fmt.Fprintf(w, "prefill       %v\ndecode        %v\nbatch decode  %v\n", r.Prefill, r.Decode, r.BatchDecode)
 	for _, c := range r.Comparisons {

@@ -61,6 +61,9 @@ func convert(cmd *cobra.Command, name, out string, c recipe.Conversion, asJSON b
 }
 
 func convertModel(cmd *cobra.Command, m *model.Model, out string, c recipe.Conversion, asJSON bool) error {
+	if err := checkOutput(out); err != nil {
+		return err
+	}
 	bar := newProgress(cmd, "writing")
 	c.Progress = func(done, all int64) error {
 		bar.bytes(done, all)

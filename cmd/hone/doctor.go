@@ -194,6 +194,9 @@ func (d *diagnosis) threadsText() string {
 }
 
 func (s *storeState) text() string {
+	if s.Dir == "" {
+		return "cannot be used"
+	}
 	text := fmt.Sprintf("%s, %d models, %s", s.Dir, s.Models, bytesText(s.Bytes))
 	if s.Free != nil {
 		text += fmt.Sprintf("; %s free", bytesText(*s.Free))

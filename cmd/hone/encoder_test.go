@@ -167,3 +167,15 @@ func TestServeCrossEncoder(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEncoderHasNoCache: flags of a KV cache are refused for a model that has none, not passed over.
+func TestEncoderHasNoCache(t *testing.T) {
+	t.Setenv("HONE_HOME", t.TempDir())
+	dir := tinyClassifier(t, "calm", "cross")
+	for _, flag := range [][]string{{"--ctx", "8"}, {"--kv", "int8"}, {"--kv-memory", "1GB"}} {
+		_, errs, code := call(t, append([]string{"serve", dir, "--listen", "127.0.0.1:0"}, flag...)...)
+		if code != exitUsage || !strings.Contains(errs, flag[0]+" is for models that write text") {
+			t.Errorf("%v: exit code %d, %s", flag, code, errs)
+		}
+	}
+}

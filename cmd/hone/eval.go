@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -159,7 +158,7 @@ func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err
 	if f.ids == "" {
 		return f.cut(m)
 	}
-	b, err := os.ReadFile(f.ids)
+	text, err := readFile("ids", f.ids)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -169,7 +168,7 @@ func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err
 			Tokens []int32 `json:"tokens"`
 		} `json:"windows"`
 	}
-	if err := json.Unmarshal(b, &file); err != nil {
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", f.ids, err)
 	}
 	if len(file.Windows) == 0 {
@@ -192,7 +191,7 @@ func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err
 
 // cut tokenizes the text and cuts it; tokens counts the whole text.
 func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err error) {
-	text, err := os.ReadFile(f.ppl)
+	text, err := readFile("ppl", f.ppl)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -201,7 +200,7 @@ func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err 
 		return nil, 0, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	plan := eval.Plan{Protocol: f.protocol, Ctx: f.ctx, Windows: f.windows, BOS: leadingBOS(tok)}
-	ids, err := plainText(tok, string(text), plan.AddBOS())
+	ids, err := plainText(tok, text, plan.AddBOS())
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", f.ppl, err)
 	}
@@ -311,7 +310,7 @@ func (f *evalFlags) encoder(cmd *cobra.Command, m *model.Model) error {
 
 // lines tokenizes the lines of a file that are not empty.
 func (f *evalFlags) lines(m *model.Model) ([][]int32, error) {
-	text, err := os.ReadFile(f.cosine)
+	text, err := readFile("cosine", f.cosine)
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +319,7 @@ func (f *evalFlags) lines(m *model.Model) ([][]int32, error) {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	var texts [][]int32
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}

@@ -84,16 +84,16 @@ func (f *evalFlags) readTasks() ([]*taskRun, error) {
 		}
 		info, err := os.Stat(f.data[i])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--data: %w", err)
 		}
 		if info.Size() > maxTaskFile {
 			return nil, fmt.Errorf("%s has %s; a task's file may have %s", f.data[i], bytesText(info.Size()), bytesText(maxTaskFile))
 		}
-		data, err := os.ReadFile(f.data[i])
+		data, err := readFile("data", f.data[i])
 		if err != nil {
 			return nil, err
 		}
-		items, err := task.Load(data, f.shots, f.limit)
+		items, err := task.Load([]byte(data), f.shots, f.limit)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.data[i], err)
 		}

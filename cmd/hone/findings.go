@@ -205,7 +205,7 @@ func (d *diagnosis) noStore() string {
 	if d.Store.Error == "" {
 		return ""
 	}
-	return fmt.Sprintf("the store cannot be used: %s; set HONE_HOME to a folder that can be written", d.Store.Error)
+	return fmt.Sprintf("the store cannot be used: %s", d.Store.Error)
 }
 
 // usable is the number of cores that the process may use.

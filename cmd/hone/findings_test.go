@@ -52,7 +52,7 @@ func TestFindings(t *testing.T) {
 		{"container", func(d *diagnosis) { d.Store.FileSystem, d.Store.Models = "overlay", 1 }, []string{"mount a volume"}},
 		{"disk", func(d *diagnosis) { *d.Store.Free = 1e9 }, []string{"only 1 GB are free", "hone rm"}},
 		{"damage", func(d *diagnosis) { d.Store.Damaged = 2 }, []string{"2 models", "hone list"}},
-		{"no store", func(d *diagnosis) { d.Store.Error = "read-only" }, []string{"read-only", "HONE_HOME"}},
+		{"no store", func(d *diagnosis) { d.Store.Error = "read-only" }, []string{"read-only", "cannot be used"}},
 	} {
 		d := healthy()
 		c.damage(d)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 
@@ -17,20 +18,25 @@ func addJSON(cmd *cobra.Command) *bool {
 // addThreads gives a verb --threads.
 func addThreads(cmd *cobra.Command) *int {
 	n := runtime.GOMAXPROCS(0)
-	addCount(cmd, &n, "threads", 1, "cores to compute on")
+	addRange(cmd, &n, "threads", 1, 1024, "cores to compute on")
 	cmd.Flags().SetAnnotation("threads", machineDefault, []string{"all that the process may use"})
 	return &n
 }
 
 // addCount adds a flag for a whole number of at least least; *n is its default.
 func addCount(cmd *cobra.Command, n *int, name string, least int, usage string) {
-	cmd.Flags().Var(&count{n, least}, name, usage)
+	addRange(cmd, n, name, least, math.MaxInt, usage)
 }
 
-// count is a flag value: a whole number with a lower bound.
+// addRange is addCount with an upper bound.
+func addRange(cmd *cobra.Command, n *int, name string, least, most int, usage string) {
+	cmd.Flags().Var(&count{n, least, most}, name, usage)
+}
+
+// count is a flag value: a whole number with bounds.
 type count struct {
-	n     *int
-	least int
+	n           *int
+	least, most int
 }
 
 func (c *count) Set(s string) error {
@@ -40,6 +46,9 @@ func (c *count) Set(s string) error {
 	}
 	if n < c.least {
 		return fmt.Errorf("want a number of at least %d", c.least)
+	}
+	if n > c.most {
+		return fmt.Errorf("want a number of at most %d", c.most)
 	}
 	*c.n = n
 	return nil

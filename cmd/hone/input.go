@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -48,16 +49,35 @@ func inputText(cmd *cobra.Command, args []string, file string) (string, error) {
 	case len(args) > 1:
 		return args[1], nil
 	case file != "":
-		f, err := os.Open(file)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		return readText(file, f)
+		return readFile("file", file)
 	}
 	text, ok, err := piped(cmd)
 	if err == nil && !ok {
 		err = usagef("no text: give TEXT, --file FILE, or pipe it in; usage: hone %s", cmd.Use)
 	}
 	return text, err
+}
+
+// readFile reads the bounded text of a file that a flag names.
+func readFile(flag, path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		return "", fmt.Errorf("--%s: %s is a folder: name a file", flag, path)
+	}
+	return readText("--"+flag+": "+path, f)
+}
+
+// checkOutput refuses a path that nothing can be written to, before long work: its folder has to be there.
+func checkOutput(path string) error {
+	folder := filepath.Dir(filepath.Clean(path))
+	if st, err := os.Stat(folder); err != nil {
+		return fmt.Errorf("%s cannot be written: %w; make that folder first, or name another place", path, err)
+	} else if !st.IsDir() {
+		return fmt.Errorf("%s cannot be written: %s is no folder", path, folder)
+	}
+	return nil
 }

@@ -91,7 +91,7 @@ func TestInspectRefuses(t *testing.T) {
 		{"LoRA", nil, map[string][]int{"base_model.model.layers.0.lora_B.weight": {2, 2}}, "part of a LoRA adapter"},
 		{"vision", nil, map[string][]int{"vision_tower.blocks.0.weight": {2, 2}}, "part of a vision tower"},
 		{"activation", map[string]any{"hidden_act": "xielu"}, nil, `config sets hidden_act to "xielu"`},
-		{"positions", map[string]any{"rope_parameters": map[string]any{"rope_type": "dynamic", "factor": 2}}, nil, `rotary positions of kind "dynamic" are not served`},
+		{"positions", map[string]any{"rope_parameters": map[string]any{"rope_type": "spiral", "factor": 2}}, nil, `rotary positions of kind "spiral" are not served`},
 	} {
 		var got inspection
 		decode(t, &got, "inspect", c.write(t, x.config, x.tensors), "--json")

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"hone/internal/machine"
 	"hone/model"
 	"hone/nn"
@@ -54,13 +56,23 @@ func planKV(m *model.Model, kind string, want int, memory, weights int64) (kvPla
 	return p, nil
 }
 
+// textFlags refuses flags of a KV cache for a model that has none: they would be passed over.
+func textFlags(cmd *cobra.Command, m *model.Model) error {
+	for _, name := range []string{"ctx", "kv", "kv-memory"} {
+		if m.Encoder() && cmd.Flags().Changed(name) {
+			return usagef("--%s is for models that write text; %s is an encoder, which takes texts of up to %d tokens and keeps nothing: leave it out", name, m.Path, m.Design.Context)
+		}
+	}
+	return nil
+}
+
 // sizeFlag is a number of bytes: 512MB, 1.5GB, 2GiB.
 type sizeFlag int64
 
 var sizeUnits = []struct {
 	name  string
 	bytes float64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}}
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}}
 
 func (s *sizeFlag) Set(text string) error {
 	unit := 1.0

@@ -61,10 +61,14 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	printed := &output{w: out}
+	root.SetOut(printed)
 	addCompletion(root)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = printed.failed()
+	}
 	return report(errs, err)
 }
 

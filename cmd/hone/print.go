@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"text/tabwriter"
 	"unicode"
 
@@ -39,10 +40,37 @@ func table(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
+// output is standard output; it remembers the first write that failed, so that what was not printed is never a success.
+type output struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // terminal is a writer of a model's text to w: where w is a terminal, characters that would steer it (escape sequences)
 // are shown as U+FFFD. A pipe or a file gets the text as it is.
 func terminal(w io.Writer) io.Writer {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	below := w
+	if o, ok := w.(*output); ok {
+		below = o.w
+	}
+	if f, ok := below.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return tame{w}
 	}
 	return w

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -51,5 +53,39 @@ func TestTame(t *testing.T) {
 	}
 	if want := "a\tb\n\ufffd]0;title\ufffd\ufffd é\ufffd👩‍🚀"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// full is a disk that takes no more.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestOutputThatFails: a verb that could not print its result has failed, also where the verb itself does not look.
+func TestOutputThatFails(t *testing.T) {
+	t.Setenv("HONE_HOME", t.TempDir())
+	for _, args := range [][]string{{"list"}, {"list", "--json"}, {"version"}, {"--help"}, {"help", "run"}} {
+		var errs bytes.Buffer
+		if code := run(args, strings.NewReader(""), full{}, &errs); code != exitFailed || !strings.Contains(errs.String(), syscall.ENOSPC.Error()) {
+			t.Errorf("%v: exit code %d, %s", args, code, &errs)
+		}
+	}
+}
+
+// TestNarrowProgress: a line is never wider than the terminal, whose last column stays free.
+func TestNarrowProgress(t *testing.T) {
+	var out bytes.Buffer
+	columns := 0
+	p := &progress{w: &out, width: func() int { return columns }, label: "lädt", first: -1}
+	for _, c := range []struct {
+		columns int
+		want    string
+	}{{0, "lädt 1/2, 0s left"}, {80, "lädt 1/2, 0s left"}, {6, "lädt "}, {1, "lädt 1/2, 0s left"}} {
+		columns, p.drawn, p.begun = c.columns, time.Time{}, time.Now()
+		out.Reset()
+		p.at(1, 2)
+		if got := out.String(); got != "\r"+c.want+"\x1b[K" {
+			t.Errorf("%d columns: %q", c.columns, got)
+		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 // standard error is no terminal. Its methods may be called from any goroutine.
 type progress struct {
 	mu    sync.Mutex
-	w     io.Writer // nil: silent
+	w     io.Writer  // nil: silent
+	width func() int // of the terminal in columns, 0: not known
 	notes io.Writer
 	label string
 	begun time.Time
@@ -28,6 +29,10 @@ func newProgress(cmd *cobra.Command, label string) *progress {
 	p := &progress{label: label, begun: time.Now(), first: -1, notes: cmd.ErrOrStderr()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.w = f
+		p.width = func() int {
+			columns, _, _ := term.GetSize(int(f.Fd()))
+			return columns
+		}
 	}
 	return p
 }
@@ -44,7 +49,16 @@ func (p *progress) at(done, all int) {
 		return
 	}
 	p.drawn = now
-	fmt.Fprintf(p.w, "\r%s\x1b[K", progressLine(p.label, done, all, now.Sub(p.begun)))
+	p.draw(progressLine(p.label, done, all, now.Sub(p.begun)))
+}
+
+// draw puts a line in the place of the one before. It is cut to the terminal's width: a line that wraps could not be taken
+// away again.
+func (p *progress) draw(line string) {
+	if runes, room := []rune(line), p.width()-1; room > 0 && len(runes) > room {
+		line = string(runes[:room])
+	}
+	fmt.Fprintf(p.w, "\r%s\x1b[K", line)
 }
 
 // bytes says that have of all bytes are there.
@@ -76,7 +90,7 @@ func (p *progress) counted(have, all int64, line func(spent time.Duration) strin
 		return
 	}
 	p.drawn = now
-	fmt.Fprintf(p.w, "\r%s\x1b[K", line(now.Sub(p.begun)))
+	p.draw(line(now.Sub(p.begun)))
 }
 
 // note writes a line of its own, on a terminal or not.
@@ -96,7 +110,7 @@ func (p *progress) phase(label string) {
 	defer p.mu.Unlock()
 	p.label, p.begun = label, time.Now()
 	if p.w != nil {
-		fmt.Fprintf(p.w, "\r%s …\x1b[K", label)
+		p.draw(label + " …")
 	}
 }
 

@@ -102,6 +102,8 @@ func (f *quantizeFlags) run(cmd *cobra.Command, name string) error {
 		}
 	} else if _, err := os.Lstat(f.out); err == nil {
 		return fmt.Errorf("%s is there already: remove it or name another directory", f.out)
+	} else if err := checkOutput(f.out); err != nil {
+		return err
 	}
 	if strings.HasSuffix(f.out, ".gguf") {
 		return f.file(cmd, name)

@@ -125,6 +125,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		cause := value.Unwrap()
 		if num := (*strconv.NumError)(nil); errors.As(cause, &num) {
 			cause = fmt.Errorf("want a number (%w)", num.Err)
+			if value.GetFlag().Value.Type() == "uint64" {
+				cause = errors.New("want a whole number from 0 on")
+			}
 		}
 		return usagef("--%s %s: %v%s", value.GetFlag().Name, value.GetValue(), cause, hint)
 	}

@@ -68,8 +68,12 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if given && len(args) == 1 && strings.TrimSpace(prompt) == "" {
-		return usagef("no prompt: standard input holds no text; give PROMPT, pipe a text in, or chat in a terminal")
+	if given && strings.TrimSpace(prompt) == "" && (len(args) == 1 || !f.raw) {
+		where := "PROMPT"
+		if len(args) == 1 {
+			where = "standard input"
+		}
+		return usagef("no prompt: %s holds no text; give PROMPT, pipe a text in, or chat in a terminal (--raw takes an empty PROMPT)", where)
 	}
 	if !given && (f.raw || *f.json) {
 		return usagef("no prompt: --raw and --json need PROMPT or piped text; usage: hone %s", cmd.Use)

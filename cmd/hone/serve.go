@@ -152,6 +152,9 @@ func (s *serving) prepare(cmd *cobra.Command, m *model.Model, w model.Weights) (
 	if b.plan, err = m.Plan(w); err != nil {
 		return nil, err
 	}
+	if err := textFlags(cmd, m); err != nil {
+		return nil, err
+	}
 	if !m.Encoder() {
 		if b.cache, err = planKV(m, string(*s.kv), s.ctx, int64(s.kvMemory), b.plan.Loading()); err != nil {
 			return nil, err
@@ -169,7 +172,7 @@ func (s *serving) prepare(cmd *cobra.Command, m *model.Model, w model.Weights) (
 func readKeys(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--api-key-file: %w; write one key a line into it", err)
 	}
 	keys := strings.Fields(string(text))
 	if len(keys) == 0 {

@@ -59,8 +59,10 @@ func (f *upFlags) run(cmd *cobra.Command, name string) error {
 		return usagef("%v", err)
 	}
 	if f.data != "" {
-		if _, err := os.Stat(f.data); err != nil {
+		if st, err := os.Stat(f.data); err != nil {
 			return fmt.Errorf("--data: %w", err)
+		} else if st.IsDir() {
+			return fmt.Errorf("--data: %s is a folder: name a file of text", f.data)
 		}
 	}
 	if !f.once {
