@@ -82,8 +82,17 @@ func cutLayer(t *tensors, name string) (layer string, codes *slab) {
 	return "", nil
 }
 
+// cacheParts are the scales of a KV cache of 8-bit floats, in the layout's two spellings.
+var cacheParts = []string{".self_attn.k_scale", ".self_attn.v_scale", ".k_proj.output_scale", ".v_proj.output_scale"}
+
 // isPart implements quantMethod.
 func (c *quantConfig) isPart(t *tensors, name string) bool {
+	for _, part := range cacheParts {
+		if c.cache && strings.HasSuffix(name, part) {
+			t.note("are scales of a KV cache that the file asks to round: the cache is what --kv says instead", name)
+			return true
+		}
+	}
 	for _, part := range furtherParts {
 		if layer, ok := strings.CutSuffix(name, part); ok {
 			return t.slabs[layer+partPacked] != nil || t.slabs[layer+partWeight] != nil

@@ -481,6 +481,24 @@ func TestRoundedScalesAreNoted(t *testing.T) {
 	}
 }
 
+// TestCacheScales: scales of a KV cache that the config asks to round belong to no weight; without its word they are tensors like
+// others.
+func TestCacheScales(t *testing.T) {
+	g := packGoldens[0]
+	tensors := append(g.tensors(t, true), rawTensor{"m.self_attn.k_scale", "F32", []int{1}, f32Bytes(1)},
+		rawTensor{"m.v_proj.output_scale", "F32", []int{1}, f32Bytes(1)})
+	asked := strings.Replace(g.config(true), `"ignore"`, `"kv_cache_scheme":{"num_bits":8,"type":"float"},"ignore"`, 1)
+	for config, want := range map[string]int{asked: 1, g.config(true): 3} {
+		f := mustOpen(t, writeModel(t, config, tensors...))
+		if names := f.Names(); len(names) != want {
+			t.Errorf("tensors %q, want %d", names, want)
+		}
+		if notes := f.(Noter).Notes(); len(notes) != 1 && want == 1 || len(notes) != 0 && want != 1 {
+			t.Errorf("notes %q", notes)
+		}
+	}
+}
+
 func TestPackedEveryByteDamaged(t *testing.T) {
 	g := packGoldens[2]
 	config := []byte(g.config(false))

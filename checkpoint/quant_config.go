@@ -18,6 +18,7 @@ type quantConfig struct {
 	exact    map[string]*scheme // by layer name
 	patterns []patternScheme    // "re:…"
 	classes  map[string]*scheme // by module class, such as Linear
+	cache    bool               // the KV cache is to be rounded, too
 }
 
 type patternScheme struct {
@@ -60,7 +61,7 @@ func readQuantConfig(c map[string]any) (*quantConfig, error) {
 	}
 	groups, _ := c["config_groups"].(map[string]any)
 	rounded, _ := c[roundedKey].([]any)
-	out := &quantConfig{exact: map[string]*scheme{}, classes: map[string]*scheme{}}
+	out := &quantConfig{exact: map[string]*scheme{}, classes: map[string]*scheme{}, cache: c["kv_cache_scheme"] != nil}
 	for _, name := range sortedKeys(groups) {
 		if err := out.addGroup(groups[name], slices.Contains(rounded, any(name))); err != nil {
 			return nil, fmt.Errorf("config_groups: %.60q: %w", name, err)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"maps"
@@ -85,6 +86,12 @@ func elements(shape []int) int {
 // writeHF writes a directory of zeros.
 func writeHF(t testing.TB, config map[string]any, s shapes) string {
 	t.Helper()
+	return writeFilled(t, config, s, 0)
+}
+
+// writeFilled is writeHF with a byte that all values are made of.
+func writeFilled(t testing.TB, config map[string]any, s shapes, fill byte) string {
+	t.Helper()
 	dir := t.TempDir()
 	b, err := json.Marshal(config)
 	if err != nil {
@@ -94,7 +101,7 @@ func writeHF(t testing.TB, config map[string]any, s shapes) string {
 	var tensors []checkpoint.Tensor
 	for name, shape := range s {
 		tensors = append(tensors, checkpoint.Tensor{Name: name, DType: "F32", Shape: shape, Write: func(w io.Writer) error {
-			_, err := w.Write(make([]byte, 4*elements(shape)))
+			_, err := w.Write(bytes.Repeat([]byte{fill}, 4*elements(shape)))
 			return err
 		}})
 	}

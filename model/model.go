@@ -24,6 +24,7 @@ type Model struct {
 	File   checkpoint.File
 	config *Config
 	places map[string]Place // by canonical name
+	zeros  []string         // tensors of zeros that were left out
 	banks  struct {
 		sync.Mutex
 		views map[string]quant.Matrix // by tensor

@@ -40,12 +40,30 @@ func (m *Model) checkNames() error {
 		}
 	}
 	for _, name := range m.File.Names() {
-		if !used[name] && !m.Design.unused(name) {
+		switch {
+		case used[name] || m.Design.unused(name):
+		case m.idle(name, used):
+			m.zeros = append(m.zeros, name)
+		default:
 			return unserved("the file has a tensor %.80q that a %s model as its config tells does not use: %s", name, m.Arch, stranger(name))
 		}
 	}
 	return nil
 }
+
+// idle tells a bias of a weight in use that the model has no place for and that adds nothing: some quantizers write one of
+// zeros for each layer.
+func (m *Model) idle(name string, used map[string]bool) bool {
+	layer, bias := strings.CutSuffix(name, ".bias")
+	if info, _ := m.File.Info(name); !bias || !used[layer+".weight"] || len(info.Shape) != 1 {
+		return false
+	}
+	v, err := m.File.Vector(name)
+	return err == nil && !slices.ContainsFunc(v, func(x float32) bool { return x != 0 })
+}
+
+// Unused tells whether a tensor of the file changes nothing in the model.
+func (m *Model) Unused(name string) bool { return m.Design.unused(name) }
 
 // check compares the shape of a file's tensor with what the weights in it make up; leading ones do not count.
 func (s Stored) check(shape []int) error {

@@ -38,7 +38,6 @@ func TestHuggingFaceLies(t *testing.T) {
 		{"embedding turned", nil, right.with(shapes{"model.embed_tokens.weight": {16, 11}}), "has shape [16 11]"},
 		{"norm", nil, right.with(shapes{"model.norm.weight": {15}}), "model.norm.weight has shape [15]"},
 		{"no weights", nil, shapes{"x": {1}}, "the file lacks 20 of the model's weights"},
-		{"unmentioned biases", nil, right.with(shapes{"model.layers.0.self_attn.q_proj.bias": {16}}), `a tensor "model.layers.0.self_attn.q_proj.bias" that a llama model as its config tells does not use`},
 		{"absent biases", m{"attention_bias": true}, right, "the file lacks 8"},
 		{"a head beside a tied flag", nil, right.with(head), ""},
 		{"a head, no flag", m{"tie_word_embeddings": nil}, right.with(head), ""},
@@ -53,6 +52,26 @@ func TestHuggingFaceLies(t *testing.T) {
 			t.Errorf("%s: tied %v", c.name, got.Design.Tied)
 		}
 	}
+}
+
+// TestBiasesWithoutPlace: biases that the config does not mention are refused, save those of zeros, which quantizers write for
+// every layer; these are told.
+func TestBiasesWithoutPlace(t *testing.T) {
+	s := shapesOf(t, llamaConfig(), "").with(shapes{"model.layers.0.self_attn.q_proj.bias": {16}, "model.layers.1.mlp.down_proj.bias": {16}})
+	expect(t, "ones", writeFilled(t, llamaConfig(), s, 1), `bias" that a llama model as its config tells does not use`)
+	got := expect(t, "zeros", writeHF(t, llamaConfig(), s), "")
+	if got == nil {
+		return
+	}
+	plan, err := got.Plan(Weights{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := plan.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "2 biases of zeros (model.layers.") {
+		t.Errorf("notes %q", notes)
+	}
+	s = s.with(shapes{"model.layers.0.self_attn.q_proj.bias": {4, 4}})
+	expect(t, "a matrix", writeHF(t, llamaConfig(), s), "does not use")
 }
 
 // TestBERTPrefix: a directory of BertForMaskedLM holds the encoder under bert. and more beside it; it gives the same
@@ -148,7 +167,7 @@ func TestGGUFLies(t *testing.T) {
 		{"hordes", m{"llama.expert_count": uint32(1 << 20), "llama.expert_used_count": uint32(2)}, right, "too many"},
 		{"no experts", m{"llama.expert_count": uint32(0)}, right, ""},
 		{"values of another size", m{"llama.attention.value_length": uint32(8)}, right, "llama.attention.value_length to 8"},
-		{"biases", nil, right.with(shapes{"blk.0.attn_q.bias": {16}}), `"blk.0.attn_q.bias" that`},
+		{"biases of zeros", nil, right.with(shapes{"blk.0.attn_q.bias": {16}}), ""},
 		{"a head of its own", nil, right.with(shapes{"output.weight": {11, 16}}), ""},
 		{"epsilon", m{"llama.attention.layer_norm_rms_epsilon": float32(-1)}, right, "layer_norm_rms_epsilon is -1"},
 		{"epsilon of no number", m{"llama.attention.layer_norm_rms_epsilon": float32(math.NaN())}, right, "layer_norm_rms_epsilon is NaN"},

@@ -27,11 +27,12 @@ func (u Use) Values() int64 { return int64(u.Param.Rows) * int64(u.Param.Cols) }
 type Plan struct {
 	Uses    []Use
 	program *nn.Program
+	zeros   []string
 }
 
 // Plan tells how the model would be loaded.
 func (m *Model) Plan(w Weights) (Plan, error) {
-	plan := Plan{program: m.Design.Program}
+	plan := Plan{program: m.Design.Program, zeros: m.zeros}
 	formats := w.Formats(m.Design.Tied)
 	for _, p := range m.Design.Program.Params() {
 		u, err := m.use(p, formats)
@@ -124,9 +125,12 @@ func (p Plan) Values() int64 {
 	return n
 }
 
-// Notes lists each reason once why a format is not the one that was asked for.
+// Notes lists each reason once why a format is not the one that was asked for, and what of the file is left out.
 func (p Plan) Notes() []string {
 	var out []string
+	if n := len(p.zeros); n > 0 {
+		out = append(out, fmt.Sprintf("%d biases of zeros (%.80s first) have no place in the model and are left out, which changes nothing", n, p.zeros[0]))
+	}
 	seen := map[string]bool{}
 	for _, u := range p.Uses {
 		if u.Note != "" && !seen[u.Note] {

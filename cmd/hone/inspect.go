@@ -114,13 +114,18 @@ func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, err
 	}
 	defer file.Close()
 	i := &inspection{Path: path, Kind: file.Kind()}
-	if i.Tensors, err = tensors(ctx, file); err != nil {
-		return nil, err
+	m, err := model.Open(path)
+	if m != nil {
+		defer m.File.Close()
 	}
+	tallied, fault := tensors(ctx, file, func(name string) bool { return m == nil || !m.Unused(name) })
+	if fault != nil {
+		return nil, fault
+	}
+	i.Tensors = tallied
 	for _, t := range i.Tensors {
 		i.Bytes += t.Bytes
 	}
-	m, err := model.Open(path)
 	if other := (*model.UnservedError)(nil); err != nil && !errors.As(err, &other) {
 		return nil, err
 	}
@@ -131,7 +136,6 @@ func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, err
 		}
 		return i, nil
 	}
-	defer m.File.Close()
 	tokens := <-readTokenizer(m, true)
 	if other := (*tokenizer.UnsupportedError)(nil); tokens.err != nil && !errors.As(tokens.err, &other) && !errors.Is(tokens.err, fs.ErrNotExist) {
 		return nil, tokens.err
@@ -141,6 +145,9 @@ func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, err
 		i.Reason = err.Error()
 	} else if note := otherVocabulary(tokens, i.Vocab); note != "" {
 		i.Notes = append(i.Notes, note)
+	}
+	if n, ok := file.(checkpoint.Noter); ok && err == nil {
+		i.Notes = append(i.Notes, n.Notes()...)
 	}
 	i.Served = err == nil
 	return i, nil
@@ -159,16 +166,19 @@ func otherVocabulary(w words, rows int) string {
 	return fmt.Sprintf("the tokenizer has %d tokens, the model %d: a text that holds one of the last %d is refused", n, rows, n-rows)
 }
 
-// tensors reads every tensor, which checks it, and sums up by format.
-func tensors(ctx context.Context, file checkpoint.File) ([]tally, error) {
+// tensors sums up all tensors by format and reads those that count, which checks them. What changes nothing may hold what it
+// likes: masks of half precision are infinite.
+func tensors(ctx context.Context, file checkpoint.File, counts func(name string) bool) ([]tally, error) {
 	sums := map[string]*tally{}
 	for _, name := range file.Names() {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		info, _ := file.Info(name)
-		if err := readTensor(file, name, info); err != nil {
-			return nil, err
+		if counts(name) {
+			if err := readTensor(file, name, info); err != nil {
+				return nil, err
+			}
 		}
 		t := sums[info.Format]
 		if t == nil {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,11 @@ func (c tinyModel) write(t *testing.T, config map[string]any, tensors map[string
 			n *= d
 		}
 		out = append(out, checkpoint.Tensor{Name: name, DType: "F32", Shape: shape, Write: func(w io.Writer) error {
-			_, err := w.Write(make([]byte, n))
+			b := make([]byte, n)
+			if strings.HasSuffix(name, ".masked_bias") { // in half precision it was never finite
+				copy(b, "\x00\x00\x80\xff")
+			}
+			_, err := w.Write(b)
 			return err
 		}})
 	}
@@ -74,6 +79,22 @@ func TestInspectArchitectures(t *testing.T) {
 		if !got.Served || got.Attention == "" || got.Parameters != values || got.WeightBytes <= 0 || len(got.Runs) == 0 {
 			t.Errorf("%s: %+v %+v", c.Name, got, got.shape)
 		}
+	}
+}
+
+// TestInspectBuffers: buffers that old checkpoints hold beside the weights change nothing, even an infinite one; as a weight it is
+// a fault.
+func TestInspectBuffers(t *testing.T) {
+	all := tinyModels(t)
+	c := all[slices.IndexFunc(all, func(c tinyModel) bool { return c.Config["model_type"] == "gpt_neox" })]
+	got := inspection{shape: &shape{}}
+	decode(t, &got, "inspect", c.write(t, nil, map[string][]int{"gpt_neox.layers.0.attention.masked_bias": {}}), "--json")
+	if !got.Served {
+		t.Errorf("a mask: %s", got.Reason)
+	}
+	dir := c.write(t, nil, map[string][]int{"another.masked_bias": {}})
+	if _, errs, code := call(t, "inspect", dir); code != exitFailed || !strings.Contains(errs, "-Inf") {
+		t.Errorf("a tensor that is no mask: exit %d, %s", code, errs)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hone/checkpoint"
 	"hone/internal/machine"
 	"hone/kernel"
 	"hone/model"
@@ -86,6 +87,11 @@ func load(ctx context.Context, m *model.Model, w model.Weights, threads int, s s
 		pool.Close()
 		m.File.Close()
 		return nil, err
+	}
+	if n, ok := m.File.(checkpoint.Noter); ok {
+		for _, note := range n.Notes() {
+			fmt.Fprintln(notes, "note:", note)
+		}
 	}
 	return &session{m, plan, pool, exec}, nil
 }
