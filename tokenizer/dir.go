@@ -108,6 +108,9 @@ func (d *directory) source() (source, error) {
 			return source{}, fmt.Errorf("tokenizer: tokenizer_config.json: %w", err)
 		}
 	}
+	if err := d.inferClass(); err != nil {
+		return source{}, err
+	}
 	switch {
 	case filepath.Ext(d.name) == ".tiktoken":
 		return readTiktoken(d.name, d.vocabulary)
@@ -123,6 +126,35 @@ func (d *directory) source() (source, error) {
 
 // class is the tokenizer's class without "Fast", "" if the directory names none.
 func (d *directory) class() string { return strings.TrimSuffix(d.settings.Class, "Fast") }
+
+// modelClasses are the classes that a model's type stands for where no class is named.
+var modelClasses = map[string]string{
+	"roberta": "RobertaTokenizer", "bart": "BartTokenizer", "longformer": "LongformerTokenizer", "xlm-roberta": "XLMRobertaTokenizer",
+	"qwen2": "Qwen2Tokenizer", "qwen2_moe": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer", "qwen3_moe": "Qwen2Tokenizer",
+	"llama": "LlamaTokenizer", "mistral": "LlamaTokenizer", "mixtral": "LlamaTokenizer", "phi3": "LlamaTokenizer",
+	"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "gemma3_text": "GemmaTokenizer", "t5": "T5Tokenizer", "mpnet": "MPNetTokenizer",
+}
+
+// inferClass takes the class of a directory that names none from config.json: old repositories hold no tokenizer_config.json, or
+// one without it.
+func (d *directory) inferClass() error {
+	if d.settings.Class != "" {
+		return nil
+	}
+	b, err := readBeside(d.dir, "config.json")
+	if err != nil || b == nil {
+		return err
+	}
+	var c struct {
+		Class string `json:"tokenizer_class"`
+		Model string `json:"model_type"`
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("tokenizer: config.json: %w", err)
+	}
+	d.settings.Class = orElse(c.Class, modelClasses[c.Model])
+	return nil
+}
 
 // finish adds what the files beside the vocabulary say: added tokens, template, ends.
 func (d *directory) finish(s *source) error {
