@@ -10,7 +10,7 @@ import (
 // GPT-2 (Radford et al. 2019): learned positions, LayerNorms before attention and MLP, biases everywhere. Its Hugging Face
 // files hold matrices as [in, out], q, k and v in one.
 func init() {
-	register(Arch{Name: "gpt2", HF: []string{"GPT2LMHeadModel"}, Design: designGPT2})
+	register(Arch{Name: "gpt2", HF: []string{"GPT2LMHeadModel", "GPT2Model"}, Design: designGPT2})
 }
 
 func designGPT2(c *Config) (*Design, error) {

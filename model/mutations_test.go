@@ -84,6 +84,7 @@ var mutations = []mutation{
 	{"qwen3moe-all", "weights that sum to less", m{"norm_topk_prob": true}, nil},
 	{"qwen3moe-dense", "windows", nil, func(d *decoder) { clear(d.windows) }},
 	{"qwen3moe-dense", "windows in the first blocks", nil, func(d *decoder) { clear(d.windows[:2]) }},
+	{"qwen3moe-window", "windows", m{"use_sliding_window": false}, nil},
 	{"olmoe-clip", "clipping", m{"clip_qkv": nil}, nil},
 	{"olmoe-clip", "its limit", m{"clip_qkv": 0.9}, nil},
 	{"olmoe", "weights that sum to less", m{"norm_topk_prob": true}, nil},
@@ -191,6 +192,7 @@ var spellings = []mutation{
 	{"phi3-longrope", "", m{"rope_parameters": nil, "rope_scaling": m{"type": "su", "short_factor": []any{1.0, 1.1, 1.3}, "long_factor": []any{1.0, 2.0, 3.5}}}, nil},
 	{"phi4-mini", "", m{"rope_parameters": nil, "partial_rotary_factor": 0.75, "rope_scaling": m{"type": "longrope", "short_factor": []any{1.0, 1.1, 1.3}, "long_factor": []any{1.0, 2.0, 3.5}}}, nil},
 	{"gpt2", "", m{"n_inner": nil, "activation_function": nil, "tie_word_embeddings": nil}, nil},
+	{"gpt2", "", m{"architectures": []any{"GPT2Model"}}, nil}, // the output matrix is the embedding, whatever the class
 	{"gpt2-scaled", "", m{"reorder_and_upcast_attn": true}, nil},
 	{"opt-after", "", m{"_remove_final_layer_norm": true}, nil},
 	{"opt", "", m{"activation_function": nil, "enable_bias": nil, "do_layer_norm_before": nil, "tie_word_embeddings": nil}, nil},

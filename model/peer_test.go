@@ -25,7 +25,9 @@ var otherPeer = map[string]string{
 	"gemma3-cap":       "does not read the scale of scores",
 	"mixtral-window":   "has no window in llama models",
 	"gptoss":           "cuts YaRN's ramp at whole frequencies, which the model's config rules out",
+	"gptoss-usual":     "cuts YaRN's ramp at whole frequencies, which the family rules out",
 	"gpt2-inner":       "has one activation in gpt2 models",
+	"qwen3moe-window":  "has no window in qwen3moe models",
 }
 
 // TestPeerFiles writes the GGUF file of each of the oracle's models into $HONE_PEER, with a vocabulary of made-up tokens, and
@@ -103,7 +105,8 @@ var lossy = map[string]string{
 	"llama-yarn-mscale": "mscale", "llama-yarn-ramp": "truncate", "mistral": "the window", "mixtral-window": "the window",
 	"qwen2-window": "the window", "qwen3-bias": "the window", "gemma2-scale": "the scale of scores", "gemma3-cap": "the scale of scores",
 	"gemma3": "which blocks have a window", "gpt2-inner": "the MLP's size and activation", "qwen3moe-all": "that weights of experts are not normalised",
-	"olmoe-sum": "that weights of experts are normalised", "gptoss-clamped": "the clamp's limit",
+	"qwen3moe-dense": "blocks without experts", "qwen3moe-window": "the window", "olmoe-clip": "the clip", "gpt2-scaled": "the scale of scores",
+	"llama-dynamic": "the MLP's activation", "llama-gelu": "the MLP's activation", "olmoe-sum": "that weights of experts are normalised", "gptoss-clamped": "the clamp's limit",
 }
 
 // TestConverterFiles reads files that llama.cpp's own converter wrote (internal/oracle/llama_convert.py).

@@ -112,6 +112,8 @@ CASES = {
     "qwen3moe-all": ("Qwen3MoeConfig", base(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, head_dim=8, norm_topk_prob=False, tie_word_embeddings=True)),
     "qwen3moe-dense": ("Qwen3MoeConfig", base(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, head_dim=8, norm_topk_prob=True, num_hidden_layers=4,
                                               mlp_only_layers=[3], decoder_sparse_step=2, use_sliding_window=True, sliding_window=31, max_window_layers=2)),
+    "qwen3moe-window": ("Qwen3MoeConfig", base(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, head_dim=8, norm_topk_prob=True, num_hidden_layers=2,
+                                               use_sliding_window=True, sliding_window=31)),
     "olmoe-clip": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=2, clip_qkv=0.8)),
     "olmoe": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=2, num_key_value_heads=4)),
     "olmoe-sum": ("OlmoeConfig", base(num_experts=6, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True)),
