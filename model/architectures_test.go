@@ -232,7 +232,7 @@ var noGGUF = map[string]string{
 	"opt": "no opt architecture", "opt-plain": "no opt architecture", "llama-yarn-ramp": "YaRN's ramp",
 	"gemma2-uncapped": "no soft caps", "qwen3moe-all": "norm_topk_prob is false", "olmoe-sum": "norm_topk_prob is true",
 	"gptoss-clamped": "clamped", "opt-after": "no opt architecture", "opt-bare": "no opt architecture", "qwen3moe-dense": "some have none",
-	"olmoe-clip": "clamped queries", "llama-dynamic": "its MLPs is relu", "llama-gelu": "its MLPs is gelu", "gpt2-scaled": "not scaled by the size",
+	"olmoe-clip": "clamped queries", "llama-relu": "its MLPs is relu", "llama-gelu": "its MLPs is gelu", "gpt2-scaled": "not scaled by the size",
 }
 
 // TestArchitectures: every architecture against transformers, from a Hugging Face directory, from the GGUF file that is

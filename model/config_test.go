@@ -230,3 +230,15 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// TestNarrowEmbeddings: the width of blocks is not that of what the output matrix reads.
+func TestNarrowEmbeddings(t *testing.T) {
+	d, err := FromConfig(m{"architectures": []any{"OPTForCausalLM"}, "vocab_size": 7, "hidden_size": 12, "word_embed_proj_dim": 8, "num_hidden_layers": 1,
+		"num_attention_heads": 2, "ffn_dim": 20, "max_position_embeddings": 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := d.Program; p.BlockWidth() != 12 || p.Width(p.Hidden) != 8 {
+		t.Errorf("blocks of width %d before a head of width %d", p.BlockWidth(), p.Width(p.Hidden))
+	}
+}

@@ -106,7 +106,7 @@ var lossy = map[string]string{
 	"qwen2-window": "the window", "qwen3-bias": "the window", "gemma2-scale": "the scale of scores", "gemma3-cap": "the scale of scores",
 	"gemma3": "which blocks have a window", "gpt2-inner": "the MLP's size and activation", "qwen3moe-all": "that weights of experts are not normalised",
 	"qwen3moe-dense": "blocks without experts", "qwen3moe-window": "the window", "olmoe-clip": "the clip", "gpt2-scaled": "the scale of scores",
-	"llama-dynamic": "the MLP's activation", "llama-gelu": "the MLP's activation", "olmoe-sum": "that weights of experts are normalised", "gptoss-clamped": "the clamp's limit",
+	"llama-relu": "the MLP's activation", "llama-gelu": "the MLP's activation", "olmoe-sum": "that weights of experts are normalised", "gptoss-clamped": "the clamp's limit",
 }
 
 // TestConverterFiles reads files that llama.cpp's own converter wrote (internal/oracle/llama_convert.py).

@@ -88,6 +88,14 @@ func (p *Program) widestHeads() attentionShape {
 // Width is the number of floats in a row of v, before sharding.
 func (p *Program) Width(v Value) int { return p.values[v].width }
 
+// BlockWidth is the number of floats in the rows that blocks hand on; embeddings and what the head reads may be narrower.
+func (p *Program) BlockWidth() int {
+	if len(p.Blocks) == 0 {
+		return p.Width(p.Hidden)
+	}
+	return p.Width(p.Ops[p.Blocks[0].From].Inputs()[0])
+}
+
 // Params lists every parameter of the program once, in order of first use.
 func (p *Program) Params() []Param {
 	all := paramsOf(p.Ops)

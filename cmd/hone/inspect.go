@@ -240,7 +240,7 @@ func shapeOf(m *model.Model, w *weightsFlag) (*shape, error) {
 	}
 	p := m.Design.Program
 	s := &shape{
-		Architecture: m.Arch, Encoder: m.Encoder(), Parameters: plan.Values(), Blocks: len(p.Blocks), Width: p.Width(p.Hidden),
+		Architecture: m.Arch, Encoder: m.Encoder(), Parameters: plan.Values(), Blocks: len(p.Blocks), Width: p.BlockWidth(),
 		Context: m.Design.Context, Attention: m.Design.Attention, Tied: m.Design.Tied, Stored: stored.BitsPerWeight(), Weights: w.String(),
 		BitsPerWeight: plan.BitsPerWeight(), WeightBytes: plan.Weights(), MappedBytes: plan.Mapped(), LoadingBytes: plan.Loading(), Notes: plan.Notes(),
 	}
