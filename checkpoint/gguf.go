@@ -237,7 +237,11 @@ func (g *gguf) Matrix(name string) (quant.Matrix, error) {
 	if t == nil {
 		return nil, fault(g.path, name, "%w", ErrNoTensor)
 	}
-	m, err := matrixOf(t.kind.name, t.shape, t.data)
+	shape := t.shape
+	if len(shape) == 1 { // converters cut dimensions of one
+		shape = []int{1, shape[0]}
+	}
+	m, err := matrixOf(t.kind.name, shape, t.data)
 	if err != nil {
 		return nil, &Error{Path: t.path, Tensor: name, Err: err}
 	}

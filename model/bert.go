@@ -12,10 +12,7 @@ func init() {
 func designBERT(c *Config) (*Design, error) {
 	e := bertEncoder(c)
 	vocab, positions := c.Vocab(), c.Int("max_position_embeddings", "context_length")
-	types := c.IntOr("type_vocab_size", "token_type_count", 2)
-	if c.raw.GGUF != nil && !c.holds("token_types.weight") {
-		types = 0
-	}
+	types := c.tokenTypes(e.width, 2)
 	base, pool, classes := "", nn.Pool{}, (*Classes)(nil)
 	switch {
 	case c.raw.GGUF != nil && c.holds("cls.output.weight"):
@@ -47,6 +44,20 @@ func designBERT(c *Config) (*Design, error) {
 		d.Unused = append(d.Unused, "pooler.dense.")
 	}
 	return d, nil
+}
+
+// tokenTypes reads how many token types there are. A GGUF file has their number among the tokenizer's settings; its tensor tells
+// it, too, or there are none.
+func (c *Config) tokenTypes(width, otherwise int) int {
+	if c.raw.GGUF == nil {
+		return c.IntOr("type_vocab_size", "", otherwise)
+	}
+	types := 0
+	if info, ok := c.file.Info("token_types.weight"); ok && width > 0 {
+		types = info.Elements() / width
+	}
+	c.note("type_vocab_size", "", max(types, 1))
+	return types
 }
 
 // inHF is the claim of encoders that GGUF files hold under BERT's name: BERT's own program reads those.

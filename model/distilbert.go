@@ -29,7 +29,6 @@ func designDistilBERT(c *Config) (*Design, error) {
 	c.CheckHeads(e.attention)
 	c.note("", "attention.causal", false)
 	c.note("", "attention.layer_norm_epsilon", eps)
-	c.note("", "token_type_count", 1)
 	base, pool, classes := "", nn.Pool{}, (*Classes)(nil)
 	if c.classifies() {
 		base, classes = "distilbert.", c.classes()

@@ -67,10 +67,7 @@ func (m *Model) Unused(name string) bool { return m.Design.unused(name) }
 
 // check compares the shape of a file's tensor with what the weights in it make up; leading ones do not count.
 func (s Stored) check(shape []int) error {
-	for len(shape) > len(s.Shape) && shape[0] == 1 {
-		shape = shape[1:]
-	}
-	if !slices.Equal(shape, s.Shape) {
+	if !slices.Equal(withoutOnes(shape), withoutOnes(s.Shape)) {
 		return fmt.Errorf("%s has shape %v, the config says %v", s.Name, shape, s.Shape)
 	}
 	for _, p := range s.Parts {
@@ -80,6 +77,14 @@ func (s Stored) check(shape []int) error {
 		}
 	}
 	return nil
+}
+
+// withoutOnes is a shape without its leading ones.
+func withoutOnes(shape []int) []int {
+	for len(shape) > 1 && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	return shape
 }
 
 // unused tells whether a tensor changes nothing here.

@@ -74,6 +74,26 @@ func TestBiasesWithoutPlace(t *testing.T) {
 	expect(t, "a matrix", writeHF(t, llamaConfig(), s), "does not use")
 }
 
+// TestPreTokenizerNote: a GGUF file of byte-level BPE that does not name its pre-tokenizer is served with one line that says so.
+func TestPreTokenizerNote(t *testing.T) {
+	for _, c := range []struct {
+		more m
+		want int
+	}{{m{"tokenizer.ggml.model": "gpt2"}, 1}, {m{"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2"}, 0}, {m{"tokenizer.ggml.model": "llama"}, 0}} {
+		got := expect(t, "pre", writeGGUF(t, with(ggufMeta(), c.more), ggufShapes(t)), "")
+		if got == nil {
+			continue
+		}
+		plan, err := got.Plan(Weights{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := plan.Notes(); len(notes) != c.want {
+			t.Errorf("%v: notes %q", c.more, notes)
+		}
+	}
+}
+
 // TestBERTPrefix: a directory of BertForMaskedLM holds the encoder under bert. and more beside it; it gives the same
 // vectors as one without the prefix.
 func TestBERTPrefix(t *testing.T) {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"hone/checkpoint"
 	"hone/nn"
@@ -27,12 +28,12 @@ func (u Use) Values() int64 { return int64(u.Param.Rows) * int64(u.Param.Cols) }
 type Plan struct {
 	Uses    []Use
 	program *nn.Program
-	zeros   []string
+	notes   []string
 }
 
 // Plan tells how the model would be loaded.
 func (m *Model) Plan(w Weights) (Plan, error) {
-	plan := Plan{program: m.Design.Program, zeros: m.zeros}
+	plan := Plan{program: m.Design.Program, notes: m.notes()}
 	formats := w.Formats(m.Design.Tied)
 	for _, p := range m.Design.Program.Params() {
 		u, err := m.use(p, formats)
@@ -127,16 +128,27 @@ func (p Plan) Values() int64 {
 
 // Notes lists each reason once why a format is not the one that was asked for, and what of the file is left out.
 func (p Plan) Notes() []string {
-	var out []string
-	if n := len(p.zeros); n > 0 {
-		out = append(out, fmt.Sprintf("%d biases of zeros (%.80s first) have no place in the model and are left out, which changes nothing", n, p.zeros[0]))
-	}
+	out := slices.Clone(p.notes)
 	seen := map[string]bool{}
 	for _, u := range p.Uses {
 		if u.Note != "" && !seen[u.Note] {
 			seen[u.Note] = true
 			out = append(out, u.Note)
 		}
+	}
+	return out
+}
+
+// notes tell what was guessed or left out of the file.
+func (m *Model) notes() []string {
+	var out []string
+	if n := len(m.zeros); n > 0 {
+		out = append(out, fmt.Sprintf("%d biases of zeros (%.80s first) have no place in the model and are left out, which changes nothing", n, m.zeros[0]))
+	}
+	meta := m.config.raw.GGUF
+	if kind, _ := meta.String("tokenizer.ggml.model"); kind == "gpt2" && meta["tokenizer.ggml.pre"] == nil {
+		out = append(out, "the file does not name its pre-tokenizer (tokenizer.ggml.pre), as none did before May 2024: text is cut by llama.cpp's default rule, "+
+			"which may not be the model's; a newer file of the model names it")
 	}
 	return out
 }

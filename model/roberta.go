@@ -10,7 +10,7 @@ func init() {
 
 func designRoBERTa(c *Config) (*Design, error) {
 	e := bertEncoder(c)
-	vocab, rows, types := c.Vocab(), c.Int("max_position_embeddings", ""), c.IntOr("type_vocab_size", "token_type_count", 1)
+	vocab, rows, types := c.Vocab(), c.Int("max_position_embeddings", ""), c.tokenTypes(e.width, 1)
 	first := c.padID() + 1
 	if rows <= first {
 		c.fail("max_position_embeddings is %d, but positions begin at %d, behind that of padding", rows, first)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hone/checkpoint"
+	"hone/model"
 	"hone/tokenizer"
 )
 
@@ -38,6 +39,7 @@ func (w *converter) gguf(out string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.m.Path, err)
 	}
+	meta = withTokenTypes(meta, stored)
 	var tensors []checkpoint.GGUFTensor
 	for _, t := range planned {
 		tensors = append(tensors, checkpoint.GGUFTensor{Name: t.Name, Format: t.format, Shape: t.Shape, Write: func(out io.Writer) error { return w.write(out, t) }})
@@ -46,6 +48,18 @@ func (w *converter) gguf(out string) error {
 		return err
 	}
 	return checkpoint.WriteGGUF(out, meta, tensors)
+}
+
+// withTokenTypes says how many token types the model has: llama.cpp wants it among the tokenizer's settings.
+func withTokenTypes(meta []checkpoint.GGUFValue, stored []model.Stored) []checkpoint.GGUFValue {
+	const key = "tokenizer.ggml.token_type_count"
+	meta = slices.DeleteFunc(meta, func(v checkpoint.GGUFValue) bool { return v.Key == key })
+	for _, s := range stored {
+		if s.Name == "token_types.weight" {
+			meta = append(meta, checkpoint.GGUFValue{Key: key, Value: uint32(s.Shape[0])})
+		}
+	}
+	return meta
 }
 
 // fileTypes are the numbers of general.file_type: the number format of most tensors.

@@ -417,6 +417,12 @@ func TestConvertEveryArchitecture(t *testing.T) {
 				if !source.Encoder() { // GGUF has one name for several encoders, which BERT's program reads
 					sameWeights(t, next, source)
 				}
+				if meta := next.File.Config().GGUF; meta != nil {
+					types, _ := next.File.Info("token_types.weight")
+					if n, ok := meta.Int("tokenizer.ggml.token_type_count"); ok != (len(types.Shape) > 0) || ok && n != types.Shape[0] {
+						t.Errorf("%s: %d token types in the metadata, shape %v", name, n, types.Shape)
+					}
+				}
 				got := outputs(t, next)
 				if d := farthest(got, want); d > 1e-5*float64(kernel.AbsMax(want)) {
 					t.Errorf("%s: an output is off by %v", name, d)
