@@ -107,8 +107,8 @@ func (s *addedSet) longest(text string, i int) (index, end int) {
 }
 
 // cut calls yield for each part of text in order: a token (id ≥ 0) or the text between two (id -1). No special token begins
-// at the places in plain.
-func (s *addedSet) cut(text string, parseSpecial bool, plain map[int]bool, yield func(id int32, piece string)) {
+// at the places in plain. As in the reference, tokens may share white space that one of them takes.
+func (s *addedSet) cut(text string, parseSpecial bool, plain map[int]bool, yield func(id int32, from, to int)) {
 	done := 0
 	if len(s.ends) > 0 {
 		for at := 0; at < len(text); {
@@ -132,14 +132,16 @@ func (s *addedSet) cut(text string, parseSpecial bool, plain map[int]bool, yield
 				end = len(text) - len(strings.TrimLeftFunc(text[end:], isSpace))
 			}
 			if done < start {
-				yield(-1, text[done:start])
+				yield(-1, done, start)
 			}
-			yield(t.ID, text[start:end])
+			if start < end { // it may begin in the white space that the token before took
+				yield(t.ID, start, end)
+			}
 			done = end
 		}
 	}
 	if done < len(text) {
-		yield(-1, text[done:])
+		yield(-1, done, len(text))
 	}
 }
 
@@ -155,5 +157,5 @@ func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }
 // isWord is \w of the Unicode standard (UTS #18): alphabetic, marks, decimal digits, connectors, join controls.
 func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic) ||
-		r == 0x200C || r == 0x200D
+		r == 0x200C || r == 0x200D || r >= utf8.RuneSelf && unicode.In(r, letterAdd(), combiningAdd(), numberAdd())
 }

@@ -37,7 +37,10 @@ func newBPE(s *source) (*bpe, error) {
 		if err != nil {
 			return nil, err
 		}
-		joined = append(append(joined[:0], left...), right...)
+		if len(right) < len(s.prefix) {
+			return nil, fmt.Errorf("tokenizer: merge %d: %s lacks the prefix %s", i, quote(right), quote(s.prefix))
+		}
+		joined = append(append(joined[:0], left...), right[len(s.prefix):]...)
 		l, okL := vocab[left]
 		r, okR := vocab[right]
 		id, ok := vocab[string(joined)]
@@ -107,7 +110,7 @@ func (m *bpe) appendByteIDs(dst []int32, piece string) []int32 {
 	for i := range len(piece) {
 		id := m.bytes[piece[i]]
 		if id < 0 {
-			if m.unk >= 0 && !(inUnk && m.fuseUnk) {
+			if m.knowsUnk(piece) && !(inUnk && m.fuseUnk) {
 				dst = append(dst, m.unk)
 			}
 			inUnk = true
@@ -117,6 +120,14 @@ func (m *bpe) appendByteIDs(dst []int32, piece string) []int32 {
 		dst = append(dst, id)
 	}
 	return dst
+}
+
+// knowsUnk tells whether text without a token becomes the unknown token.
+func (m *bpe) knowsUnk(piece string) bool {
+	if m.unk == lostUnk {
+		panic(&UnknownTextError{piece})
+	}
+	return m.unk >= 0
 }
 
 // mergeShort merges word in place and returns its new length.

@@ -33,7 +33,7 @@ type source struct {
 	unk                            string
 	namedUnk                       string // the unknown token that tokenizer_config.json names
 	unkID                          int32  // of Unigram, -1: none
-	prefix                         string // of continuation tokens
+	prefix, suffix                 string // of tokens that continue a word, of tokens that end one
 	maxChars                       int
 	bos, eos, pad                  string
 	eosIDs                         []int32
@@ -50,7 +50,7 @@ func build(s source) (p *pipeline, err error) {
 		}
 		s.vocab = s.spm.vocab()
 	}
-	p = &pipeline{vocab: s.vocab, special: map[int32]bool{}, bos: -1, chat: s.chat}
+	p = &pipeline{vocab: s.vocab, special: map[int32]bool{}, hidden: map[int32]bool{}, bos: -1, chat: s.chat}
 	if p.norm, err = s.newNormalizer(); err != nil {
 		return nil, err
 	}
@@ -112,6 +112,7 @@ func (p *pipeline) addTokens(s *source) error {
 			raw = append(raw, t)
 		}
 	}
+	p.hideSpecials(s.added)
 	plain := func(text string) string { return text }
 	var err error
 	if p.raw, err = newAddedSet(raw, plain); err != nil {
@@ -122,6 +123,18 @@ func (p *pipeline) addTokens(s *source) error {
 	}
 	p.normalized, err = newAddedSet(normalized, plain)
 	return err
+}
+
+// hideSpecials lists what decoding without special tokens leaves out. As in the reference, it is the spelling that counts: a
+// special token that is normalised to another one stays.
+func (p *pipeline) hideSpecials(added []addedToken) {
+	names := map[string]bool{}
+	for _, t := range added {
+		names[t.Content] = names[t.Content] || t.Special
+	}
+	for _, t := range added {
+		p.hidden[t.ID] = names[p.tokens[t.ID]]
+	}
 }
 
 // maxID bounds the highest id of a vocabulary that is a part of a larger one: the table of tokens takes 16 bytes each.
@@ -170,7 +183,7 @@ func buildModel(s *source, byteLevel bool) (model, error) {
 	switch {
 	case s.modelType == "SPM":
 		return s.spm.bpe(s.vocab)
-	case s.modelType == "BPE" && byteLevel:
+	case s.modelType == "BPE" && byteLevel && s.plainBytes():
 		return s.byteBPE()
 	case s.modelType == "Unigram" && s.spm != nil:
 		return s.spm.unigram(s.vocab)
@@ -182,38 +195,47 @@ func buildModel(s *source, byteLevel bool) (model, error) {
 	return m, err
 }
 
+// plainBytes tells whether the symbols of BPE are bytes, whatever their place, that need no other tokens.
+func (s *source) plainBytes() bool {
+	for _, text := range byteText {
+		if _, ok := s.vocab[text]; !ok && s.byteFallback {
+			return false
+		}
+	}
+	return s.prefix+s.suffix == ""
+}
+
 // textModel builds a model of tokenizer.json whose pieces are text.
 func (s *source) textModel() (model, error) {
 	if s.modelType == "Unigram" {
 		return s.unigram()
 	}
-	unk, err := s.unknown()
 	switch s.modelType {
 	case "BPE":
-		if err != nil {
-			return nil, err
-		}
-		return s.charBPE(unk)
-	case "WordPiece": // these two need the unknown token only for text that they do not know
-		return newWordPiece(s.vocab, s.prefix, unk, s.maxChars), nil
+		return s.charBPE()
+	case "WordPiece":
+		return newWordPiece(s.vocab, s.prefix, s.unknown(), s.maxChars), nil
 	case "WordLevel":
-		return wordLevel{s.vocab, unk}, nil
+		return wordLevel{s.vocab, s.unknown()}, nil
 	}
 	return nil, &UnsupportedError{"model", s.modelType, modelHint}
 }
 
 const modelHint = "BPE, Unigram, WordPiece and WordLevel are supported"
 
+// lostUnk stands for an unknown token that is named but not in the vocabulary: an error for text that needs it, as in the
+// reference, and for that alone.
+const lostUnk = -2
+
 // unknown returns the id of the unknown token, -1 if none is named.
-func (s *source) unknown() (int32, error) {
+func (s *source) unknown() int32 {
 	if s.unk == "" {
-		return -1, nil
+		return -1
 	}
-	id, ok := s.vocab[s.unk]
-	if !ok {
-		return -1, fmt.Errorf("tokenizer: the unknown token %s is not in the vocabulary", quote(s.unk))
+	if id, ok := s.vocab[s.unk]; ok {
+		return id
 	}
-	return id, nil
+	return lostUnk
 }
 
 func (s *source) byteBPE() (*bpe, error) {
@@ -221,19 +243,19 @@ func (s *source) byteBPE() (*bpe, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.ignoreMerges, m.fuseUnk = s.ignoreMerges, s.fuseUnk
-	m.unk, err = s.unknown()
-	return m, err
+	m.ignoreMerges, m.fuseUnk, m.unk = s.ignoreMerges, s.fuseUnk, s.unknown()
+	return m, nil
 }
 
 // charBPE builds a BPE model over characters.
-func (s *source) charBPE(unk int32) (*charBPE, error) {
+func (s *source) charBPE() (*charBPE, error) {
 	b, err := newBPE(s)
 	if err != nil {
 		return nil, err
 	}
 	m := newCharBPE(s.vocab, b.merges)
-	m.ignoreMerges, m.fuseUnk, m.unk = s.ignoreMerges, s.fuseUnk, unk
+	m.ignoreMerges, m.fuseUnk, m.unk = s.ignoreMerges, s.fuseUnk, s.unknown()
+	m.prefix, m.suffix = s.prefix, s.suffix
 	for token, id := range s.vocab {
 		if r, n := utf8.DecodeRuneInString(token); n > 0 && n == len(token) {
 			m.setChar(r, id)
@@ -243,7 +265,7 @@ func (s *source) charBPE(unk int32) (*charBPE, error) {
 		m.fallback = byteTokens(s.vocab)
 	}
 	m.cuts = newWordCuts(maps.Keys(s.vocab))
-	m.cuts.on = m.char('▁') >= 0
+	m.cuts.on = m.char('▁') >= 0 && s.prefix+s.suffix == "" // affixes say where a word begins and ends
 	return m, nil
 }
 

@@ -18,6 +18,8 @@ type charBPE struct {
 	late   bool
 	unused map[int32][]int32 // tokens that merge but are not given out → what they are made of
 	cuts   wordCuts
+	// Of a tokenizer.json: what is written before characters that do not begin a word, and after the one that ends it.
+	prefix, suffix string
 }
 
 // unknownChar is the symbol of a character that is no token.
@@ -101,16 +103,20 @@ func (m *charBPE) encodeWord(dst []int32, word string) []int32 {
 func (m *charBPE) appendChars(dst []int32, word string) []int32 {
 	waiting := false
 	for i, r := range word {
+		text := word[i : i+utf8.RuneLen(r)]
 		id := m.char(r)
+		if m.prefix+m.suffix != "" {
+			text, id = m.affixed(word, i, text)
+		}
 		switch {
 		case id >= 0:
 			if waiting {
 				dst, waiting = append(dst, m.unk), false
 			}
 			dst = append(dst, id)
-		case m.hasBytes(word[i : i+utf8.RuneLen(r)]):
-			dst = m.appendFallback(dst, word[i:i+utf8.RuneLen(r)])
-		case m.unk >= 0:
+		case m.hasBytes(text):
+			dst = m.appendFallback(dst, text)
+		case m.knowsUnk(word):
 			if waiting && !m.fuseUnk {
 				dst = append(dst, m.unk)
 			}
@@ -121,6 +127,21 @@ func (m *charBPE) appendChars(dst []int32, word string) []int32 {
 		dst = append(dst, m.unk)
 	}
 	return dst
+}
+
+// affixed is the character at word[i] with the affixes of its place, and its token, -1 if it is none.
+func (m *charBPE) affixed(word string, i int, char string) (text string, id int32) {
+	text = char
+	if i > 0 {
+		text = m.prefix + text
+	}
+	if i+len(char) == len(word) {
+		text += m.suffix
+	}
+	if id, ok := m.vocab[text]; ok {
+		return text, id
+	}
+	return text, -1
 }
 
 func (m *charBPE) hasBytes(char string) bool {

@@ -143,6 +143,9 @@ func (d *decoderParser) add(raw json.RawMessage, depth int) error {
 	if d.fused {
 		return d.addFused(p)
 	}
+	if err := d.order(p.Type); err != nil {
+		return err
+	}
 	switch p.Type {
 	case "Fuse":
 		d.fused = true
@@ -153,6 +156,20 @@ func (d *decoderParser) add(raw json.RawMessage, depth int) error {
 	step, err := newDecodeStep(p)
 	d.steps = append(d.steps, step)
 	return err
+}
+
+// order refuses steps that would need more than one token at a time after another: BPEDecoder shows its space with the next
+// token, and ByteFallback does not join bytes to characters.
+func (d *decoderParser) order(kind string) error {
+	for _, before := range d.kinds[:len(d.kinds)-1] {
+		switch {
+		case before == "BPEDecoder" && kind != "Fuse":
+			return &UnsupportedError{"decoder", kind, "after BPEDecoder: Fuse"}
+		case before == "ByteFallback" && (kind == "WordPiece" || kind == "BPEDecoder"):
+			return &UnsupportedError{"decoder", kind, "after ByteFallback: all others"}
+		}
+	}
+	return nil
 }
 
 // addFused adds a step on the whole text: of those only what begins at its front can be done token by token.

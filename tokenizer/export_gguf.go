@@ -108,6 +108,9 @@ func (w *ggufWriter) putTokens(tokens []string, types []int32) {
 
 // bytePairs writes byte-level BPE, whose pre-tokenizer GGUF knows by name.
 func (w *ggufWriter) bytePairs() error {
+	if affix := w.s.prefix + w.s.suffix; affix != "" {
+		return &UnsupportedError{"GGUF form of continuing_subword_prefix or end_of_word_suffix", affix, "GGUF has no word for affixes of BPE"}
+	}
 	if _, ok := w.p.model.(*bpe); !ok {
 		return w.characterPairs()
 	}

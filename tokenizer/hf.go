@@ -129,17 +129,14 @@ func readUnigram(s *source, m *hfModel) (err error) {
 }
 
 func readBPE(s *source, m *hfModel) error {
-	unsupported := ""
-	switch {
-	case m.Dropout != nil && *m.Dropout != 0:
-		unsupported = "dropout"
-	case m.Prefix != nil && *m.Prefix != "":
-		unsupported = "continuing_subword_prefix"
-	case m.Suffix != nil && *m.Suffix != "":
-		unsupported = "end_of_word_suffix"
+	if m.Dropout != nil && *m.Dropout != 0 {
+		return &UnsupportedError{"setting of the BPE model", "dropout", "ids would be a matter of chance; 0 and null are read"}
 	}
-	if unsupported != "" {
-		return &UnsupportedError{Kind: "setting of the BPE model", Name: unsupported}
+	if m.Prefix != nil {
+		s.prefix = *m.Prefix
+	}
+	if m.Suffix != nil {
+		s.suffix = *m.Suffix
 	}
 	s.ignoreMerges, s.fuseUnk = m.IgnoreMerges, m.FuseUnk
 	merges, err := parseMerges(m.Merges)

@@ -7,17 +7,21 @@ import (
 // portable rewrites a pattern from the words of Oniguruma, which tokenizer.json means, into those of regexp2: possessive
 // quantifiers become atomic groups, a class within a class is joined with it, an intersection becomes a lookahead. What has
 // no such form is refused: read by other rules it would cut texts elsewhere.
-func portable(pattern string) (string, error) {
-	t := onigTranslator{in: pattern}
+func portable(pattern string) (string, error) { return translate(pattern, namedClass) }
+
+// translate is portable with a say in what becomes of named classes.
+func translate(pattern string, named func(escape string) (set string, negated bool)) (string, error) {
+	t := onigTranslator{in: pattern, named: named}
 	err := t.sequence()
 	return t.out.String(), err
 }
 
 type onigTranslator struct {
-	in   string
-	at   int
-	out  strings.Builder
-	open int // groups
+	in    string
+	named func(escape string) (set string, negated bool)
+	at    int
+	out   strings.Builder
+	open  int // groups
 }
 
 func (t *onigTranslator) refuse(what string) error {
@@ -96,7 +100,18 @@ func quantifier(s string) string {
 func (t *onigTranslator) atom() error {
 	switch t.in[t.at] {
 	case '\\':
-		return t.escape()
+		escape, err := t.escape()
+		set, negated := t.named(escape)
+		switch lower := strings.ToLower(escape); {
+		case set != "" && lower == `\w`:
+			escape = joinClass(set+superscripts, "", negated)
+		case set != "" && lower == `\b`:
+			escape = wordEdge(set, negated)
+		case set != "":
+			escape = joinClass(set, "", negated)
+		}
+		t.out.WriteString(escape)
+		return err
 	case '[':
 		class, err := t.class(0)
 		t.out.WriteString(class)
@@ -113,28 +128,28 @@ func (t *onigTranslator) atom() error {
 	return nil
 }
 
-// escape copies "\x", with the braces of \p{…}.
-func (t *onigTranslator) escape() error {
+// escape reads "\x", with the braces of \p{…}.
+func (t *onigTranslator) escape() (string, error) {
 	if t.at+1 >= len(t.in) {
-		return t.refuse(`\`)
+		return "", t.refuse(`\`)
 	}
 	end := t.at + 2
 	switch c := t.in[t.at+1]; c {
 	case 'p', 'P':
 		close := strings.IndexByte(t.in[t.at:], '}')
 		if close < 0 || t.in[t.at+2] != '{' {
-			return t.refuse(`\` + string(c))
+			return "", t.refuse(`\` + string(c))
 		}
 		end = t.at + close + 1
 		if t.in[t.at+3] == '^' {
-			return t.refuse(t.in[t.at:end])
+			return "", t.refuse(t.in[t.at:end])
 		}
 	case 'h', 'H', 'R', 'X', 'K', 'G', 'y', 'Y', 'O', 'N':
-		return t.refuse(`\` + string(c))
+		return "", t.refuse(`\` + string(c))
 	}
-	t.out.WriteString(t.in[t.at:end])
+	escape := t.in[t.at:end]
 	t.at = end
-	return nil
+	return escape, nil
 }
 
 func (t *onigTranslator) group() error {
@@ -149,7 +164,9 @@ func (t *onigTranslator) group() error {
 		if end < 0 || strings.Trim(t.in[t.at+2:t.at+end], "imx-") != "" {
 			return t.refuse(t.in[t.at:min(len(t.in), t.at+4)])
 		}
-		if head = t.in[t.at : t.at+end+1]; strings.HasSuffix(head, ")") {
+		if head = t.in[t.at : t.at+end+1]; head == "(?i)" {
+			return t.ignoreCase()
+		} else if strings.HasSuffix(head, ")") {
 			return t.refuse(head)
 		}
 		if flags := head[2 : len(head)-1]; strings.Trim(flags, "i") != "" {
@@ -175,6 +192,18 @@ func (t *onigTranslator) group() error {
 	t.out.Reset()
 	t.out.WriteString(before + inner + ")")
 	return nil
+}
+
+// ignoreCase reads "(?i)", which holds for all up to the end of the group around it, further alternatives too.
+func (t *onigTranslator) ignoreCase() error {
+	t.at += len("(?i)")
+	before := t.out.String()
+	t.out.Reset()
+	err := t.sequence()
+	inner := t.out.String()
+	t.out.Reset()
+	t.out.WriteString(before + "(?i:" + inner + ")")
+	return err
 }
 
 // class reads a bracket expression and returns its translation.
@@ -218,19 +247,32 @@ func (t *onigTranslator) class(depth int) (string, error) {
 			}
 			set.WriteString(inner[1 : len(inner)-1])
 		case t.in[t.at] == '\\':
-			saved := t.out
-			t.out = strings.Builder{}
-			err := t.escape()
-			set.WriteString(t.out.String())
-			t.out = saved
+			escape, err := t.escape()
+			if escape == `\W` || escape == `\b` || escape == `\B` {
+				err = t.refuse("[" + escape + "]")
+			}
 			if err != nil {
 				return "", err
 			}
+			if named, negated := t.named(escape); named != "" && !negated {
+				escape = named
+			}
+			set.WriteString(escape)
 		default:
 			set.WriteByte(t.in[t.at])
 			t.at++
 		}
 	}
+}
+
+// wordEdge is \b for words of the characters of a set, or \B.
+func wordEdge(set string, negated bool) string {
+	before, after := "(?<=["+set+"])", "(?=["+set+"])"
+	notBefore, notAfter := "(?<!["+set+"])", "(?!["+set+"])"
+	if negated {
+		return "(?:" + before + after + "|" + notBefore + notAfter + ")"
+	}
+	return "(?:" + before + notAfter + "|" + notBefore + after + ")"
 }
 
 func joinClass(set, looks string, negated bool) string {

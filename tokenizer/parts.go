@@ -259,6 +259,9 @@ func (c *preChain) parse(raw json.RawMessage, depth int) error {
 		c.add("bert", bertSplit{})
 	case "Metaspace":
 		m, err := newMetaspace(p)
+		if c.byteLevel {
+			return &UnsupportedError{"pre-tokenizer", "Metaspace", "before ByteLevel"}
+		}
 		c.add("metaspace", m)
 		return err
 	case "CharDelimiterSplit":

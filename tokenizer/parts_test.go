@@ -27,7 +27,7 @@ func TestRefusals(t *testing.T) {
 		{"decoder", replace(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"CTC"}`), `decoder "CTC"`},
 		{"decoder after Fuse", replace(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"WordPiece"}]}`), `decoder "WordPiece"`},
 		{"dropout", replace(`"unk_token":null`, `"dropout":0.1`), "dropout"},
-		{"unknown token", replace(`"unk_token":null`, `"unk_token":"<u>"`), `unknown token "<u>"`},
+		{"prefix", replace(`"unk_token":null`, `"continuing_subword_prefix":"####"`), `lacks the prefix`},
 		{"merge", replace(`"a b"`, `"a x"`), "merge 0"},
 		{"merge form", replace(`"a b"`, `"ab"`), "merge 0"},
 		{"id", replace(`"abc":6`, `"abc":2000000000`), `"abc" has id 2000000000`},

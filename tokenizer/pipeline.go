@@ -31,7 +31,8 @@ type pipeline struct {
 	vocab   map[string]int32
 	tokens  []string // by id; "" may be a hole
 	special map[int32]bool
-	bos     int32 // -1: none
+	hidden  map[int32]bool // left out where special tokens are
+	bos     int32          // -1: none
 	eos     []int32
 	chat    string
 	source  source
@@ -59,18 +60,15 @@ func (p *pipeline) appendText(ids []int32, text string, opt EncodeOptions) []int
 	if opt.Marked {
 		text, plain = unmark(text)
 	}
-	at := 0
-	p.raw.cut(text, opt.ParseSpecial, plain, func(id int32, part string) {
+	p.raw.cut(text, opt.ParseSpecial, plain, func(id int32, from, to int) {
 		if id >= 0 {
 			ids = append(ids, id)
-		} else {
-			p.normalized.eachPlain(part, at, plain, func(part string) {
-				ids = p.appendPart(ids, part, at == 0, opt.ParseSpecial)
-				at += len(part)
-			})
 			return
 		}
-		at += len(part)
+		p.normalized.eachPlain(text[from:to], from, plain, func(part string) {
+			ids = p.appendPart(ids, part, from == 0, opt.ParseSpecial)
+			from += len(part)
+		})
 	})
 	return ids
 }
@@ -86,13 +84,12 @@ func (p *pipeline) appendPart(ids []int32, text string, atFront, parseSpecial bo
 	if norm != nil {
 		text = norm.normalize(text)
 	}
-	p.normalized.cut(text, parseSpecial, nil, func(id int32, part string) {
+	p.normalized.cut(text, parseSpecial, nil, func(id int32, from, to int) {
 		if id >= 0 {
 			ids = append(ids, id)
 		} else {
-			ids = p.appendPlain(ids, piece{part, front})
+			ids = p.appendPlain(ids, piece{text[from:to], max(0, front-from)})
 		}
-		front = max(0, front-len(part))
 	})
 	return ids
 }
@@ -107,6 +104,9 @@ func (p *pipeline) front(text string) int {
 	first := text[:n]
 	list, _ := p.norm.(normalizers)
 	for _, one := range list {
+		if s, ok := one.(strip); ok {
+			one = strip{left: s.left} // the right end is elsewhere
+		}
 		if first = one.normalize(first); first != "" {
 			continue
 		}
@@ -141,7 +141,7 @@ func (p *pipeline) Decode(ids []int32, skipSpecial bool) string {
 	var buf []byte
 	at := p.textFront()
 	for _, id := range ids {
-		if !skipSpecial || !p.IsSpecial(id) {
+		if !skipSpecial || !p.hidden[id] {
 			buf = p.appendToken(buf, id, &at)
 		}
 	}

@@ -11,7 +11,7 @@ type StreamDecoder struct {
 
 // Add takes the next id and returns the text that is certain now, possibly none.
 func (d *StreamDecoder) Add(id int32) string {
-	if d.skip && d.p.IsSpecial(id) {
+	if d.skip && d.p.hidden[id] {
 		return ""
 	}
 	before := len(d.held)

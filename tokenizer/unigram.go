@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -138,7 +139,7 @@ func (m *unigram) appendUnknown(dst []int32, text string) []int32 {
 	if id, ok := m.vocab[text]; ok && !m.single {
 		return append(dst, id)
 	}
-	if m.fallback == nil {
+	if m.fallback == nil || slices.ContainsFunc([]byte(text), func(b byte) bool { return m.fallback[b] < 0 }) {
 		if m.unk < 0 {
 			panic(&UnknownTextError{text})
 		}
