@@ -38,9 +38,17 @@ func Open(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := fromFile(path, file)
+	m, err := OpenFile(path, file)
 	if err != nil {
 		file.Close()
+	}
+	return m, err
+}
+
+// OpenFile is Open of a file that is open already. The caller closes it, after an error too.
+func OpenFile(path string, file checkpoint.File) (*Model, error) {
+	m, err := fromFile(path, file)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil

@@ -106,7 +106,8 @@ head and scales included), what would run in which format and memory, or why it 
 	return cmd
 }
 
-// inspect reads a file through. A whole file that is not served is no error.
+// inspect reads a file through, opened once: what a vocabulary takes is taken once. A whole file that is not served is no
+// error.
 func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, error) {
 	file, err := checkpoint.Open(path)
 	if err != nil {
@@ -114,10 +115,7 @@ func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, err
 	}
 	defer file.Close()
 	i := &inspection{Path: path, Kind: file.Kind()}
-	m, err := model.Open(path)
-	if m != nil {
-		defer m.File.Close()
-	}
+	m, err := model.OpenFile(path, file)
 	tallied, fault := tensors(ctx, file, func(name string) bool { return m == nil || !m.Unused(name) })
 	if fault != nil {
 		return nil, fault
@@ -131,7 +129,7 @@ func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, err
 	}
 	if err != nil {
 		i.Reason = err.Error()
-		if tok, err := openTokenizer(path); err == nil {
+		if tok, err := tokenizerOf(path, file); err == nil {
 			i.Tokenizer = vocabularyOf(words{tok: tok})
 		}
 		return i, nil

@@ -137,10 +137,16 @@ func openTokenizer(path string) (tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if c := file.Config(); c.GGUF == nil {
+	return tokenizerOf(path, file)
+}
+
+// tokenizerOf reads the tokenizer of an open file: in its metadata, or in the files beside it.
+func tokenizerOf(path string, file checkpoint.File) (tokenizer.Tokenizer, error) {
+	c := file.Config()
+	if c.GGUF == nil {
 		return tokenizer.FromHF(c.Dir)
 	}
-	tok, err := tokenizer.FromGGUF(file.Config().GGUF)
+	tok, err := tokenizer.FromGGUF(c.GGUF)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
