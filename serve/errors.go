@@ -50,7 +50,7 @@ func missing(param string) *apiError {
 }
 
 func contextExceeded(param string, limit, prompt, completion int) *apiError {
-	if completion == 0 {
+	if completion == 0 || prompt >= limit {
 		return invalid(param, "context_length_exceeded",
 			"the prompt has %d tokens, but this server's context is %d tokens: shorten the prompt (nothing is cut off silently)", prompt, limit)
 	}

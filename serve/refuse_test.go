@@ -128,6 +128,7 @@ var refusals = []struct {
 	{completions, `{"model":"tiny","prompt":["a","b"],"n":33}`, "n", "invalid_value", "66 choices"},
 	{completions, `{"model":"tiny","prompt":"a","messages":[]}`, "messages", "unknown_parameter", "nearest"},
 	{completions, `{"model":"tiny","prompt":"` + long + `"}`, "prompt", "context_length_exceeded", "102 tokens"},
+	{completions, `{"model":"tiny","prompt":"` + long + `","max_tokens":5}`, "prompt", "context_length_exceeded", "shorten the prompt (nothing"},
 	{completions, `{"model":"tiny","prompt":["a","` + long + `"]}`, "prompt[1]", "context_length_exceeded", "102 tokens"},
 	{embeddings, `{"model":"tiny"}`, "input", "missing_required_parameter", "input"},
 	{embeddings, `{"model":"tiny","input":""}`, "input", "invalid_value", "empty"},
