@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"hone/checkpoint"
 	"hone/kernel"
@@ -32,14 +33,21 @@ var Shapes = []Shape{
 
 // ShapeOf finds a shape by name.
 func ShapeOf(name string) (Shape, error) {
-	var names []string
 	for _, s := range Shapes {
 		if s.Name == name {
 			return s, nil
 		}
+	}
+	return Shape{}, fmt.Errorf("bench: no shape %q; there are %s", name, strings.Join(ShapeNames(), ", "))
+}
+
+// ShapeNames are the names that ShapeOf knows.
+func ShapeNames() []string {
+	var names []string
+	for _, s := range Shapes {
 		names = append(names, s.Name)
 	}
-	return Shape{}, fmt.Errorf("bench: no shape %q; there are %v", name, names)
+	return names
 }
 
 // Config is the Hugging Face config of the shape.

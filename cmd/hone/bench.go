@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,9 @@ func benchModel(cmd *cobra.Command, spec bench.Spec, asJSON bool) error {
 			return err
 		}
 		spec.Path = path
+	}
+	if names := bench.ShapeNames(); spec.Shape != "" && !slices.Contains(names, spec.Shape) {
+		return usagef("--shape %q is not known%s; the shapes are %s", spec.Shape, didYouMean(spec.Shape, names), strings.Join(names, ", "))
 	}
 	r, err := bench.Run(cmd.Context(), spec)
 	switch {

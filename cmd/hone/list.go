@@ -61,6 +61,15 @@ func listedOf(e store.Entry) listed {
 	return l
 }
 
+// brief cuts the recipe of a search, which names all of its candidates, for a table; hone show prints it whole.
+func brief(recipe string) string {
+	const most = 40
+	if r := []rune(recipe); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return recipe
+}
+
 func printList(cmd *cobra.Command, dir string, models []listed) error {
 	w := cmd.OutOrStdout()
 	if len(models) == 0 {
@@ -73,7 +82,7 @@ func printList(cmd *cobra.Command, dir string, models []listed) error {
 			rows = append(rows, []string{m.Name, "damaged: " + m.Error})
 			continue
 		}
-		rows = append(rows, []string{m.Name, bytesText(m.Bytes), m.Created.Local().Format(time.DateTime), m.Recipe, m.Parent})
+		rows = append(rows, []string{m.Name, bytesText(m.Bytes), m.Created.Local().Format(time.DateTime), brief(m.Recipe), m.Parent})
 	}
 	return table(w, rows)
 }

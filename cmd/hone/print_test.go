@@ -9,6 +9,15 @@ import (
 	"time"
 )
 
+func TestBrief(t *testing.T) {
+	search := "up ppl=1.01 data=sampled:1 windows=20x512 candidates=w8a8,head=int8-row-a8"
+	for recipe, want := range map[string]string{"int8-row": "int8-row", search: "up ppl=1.01 data=sampled:1 windows=20x5…"} {
+		if got := brief(recipe); got != want {
+			t.Errorf("%s: %q, want %q", recipe, got, want)
+		}
+	}
+}
+
 func TestBytesText(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 98362432: "98.4 MB", 999_600_000: "1 GB", 24e9: "24 GB"} {
 		if got := bytesText(n); got != want {

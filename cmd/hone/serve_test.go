@@ -163,7 +163,7 @@ func TestServeRefusals(t *testing.T) {
 }
 
 func TestSizeFlag(t *testing.T) {
-	for text, want := range map[string]int64{"512MB": 512e6, "1.5GB": 15e8, "2GiB": 2 << 30, "4 kB": 4000, "100B": 100, "7": 7} {
+	for text, want := range map[string]int64{"512MB": 512e6, "1.5GB": 15e8, "2GiB": 2 << 30, "4 kB": 4000, "100B": 100, "7": 7, "2TB": 2e12, "1TiB": 1 << 40} {
 		var s sizeFlag
 		if err := s.Set(text); err != nil || int64(s) != want {
 			t.Errorf("%s: %d, %v", text, s, err)
