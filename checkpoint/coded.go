@@ -62,18 +62,29 @@ func (t *tensors) quantMethod() (quantMethod, error) {
 		raw = t.config.HF["compression_config"] // compressed-tensors' name until 2024
 	}
 	if raw == nil {
+		raw = t.config.HF["quantization"]
+	}
+	if raw == nil {
 		return t.oldQuantMethod()
 	}
 	config, ok := raw.(map[string]any)
 	if !ok {
 		return nil, errors.New("an object is wanted")
 	}
-	name, _ := config["quant_method"].(string)
+	name, named := config["quant_method"].(string)
 	read := quantMethods[name]
-	if read == nil {
-		return nil, fmt.Errorf("quant_method %.60q is not read; %s are", fmt.Sprint(config["quant_method"]), strings.Join(slices.Sorted(maps.Keys(quantMethods)), ", "))
+	switch {
+	case read != nil:
+		return read(config)
+	case !named && config["group_size"] != nil:
+		return nil, fmt.Errorf("it names no quant_method, as MLX writes it, whose layout is not read; %s", otherForms())
 	}
-	return read(config)
+	return nil, fmt.Errorf("quant_method %.60q is not read; %s", name, otherForms())
+}
+
+// otherForms says what to take instead of a layout that is not read.
+func otherForms() string {
+	return fmt.Sprintf("%s are: take the model in one of these, as a GGUF file, or as it was before", strings.Join(slices.Sorted(maps.Keys(quantMethods)), ", "))
 }
 
 func (t *tensors) oldQuantMethod() (quantMethod, error) {

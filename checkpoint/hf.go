@@ -118,6 +118,15 @@ func dirFault(dir string, err error) error {
 	if _, err := os.Stat(filepath.Join(dir, "adapter_config.json")); err == nil {
 		return fault(dir, "", "adapter_config.json, but no %s: a LoRA adapter, which has to be merged into its model first", configName)
 	}
+	for _, other := range []struct{ file, says string }{
+		{"modules.json", "modules.json, but no " + configName + ": an old layout of sentence-transformers keeps the model in a folder of its own; move the files of 0_Transformer beside modules.json and let its path be empty"},
+		{"params.json", "params.json, but no " + configName + ": weights in their maker's own layout; take the directory that was converted for transformers"},
+		{"model_index.json", "model_index.json, but no " + configName + ": a pipeline of diffusion models, which is not served"},
+	} {
+		if _, err := os.Stat(filepath.Join(dir, other.file)); err == nil {
+			return fault(dir, "", "%s", other.says)
+		}
+	}
 	if ggufs, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.gguf")); len(ggufs) > 0 {
 		return fault(dir, "", "no %s in it: not a Hugging Face directory; name a file in it, such as %s", configName, filepath.Base(ggufs[0]))
 	}
@@ -166,7 +175,7 @@ func noWeights(dir string, found int) error {
 			return fault(dir, "", "holds only %s, a PyTorch pickle, which is code and is never loaded; convert it to safetensors", pickle)
 		}
 	}
-	return fault(dir, "", "no weights: neither %s nor %s is there", weightsName, indexName)
+	return fault(dir, "", "no weights: neither %s nor %s is there; fetch the model's .safetensors files or name a GGUF file", weightsName, indexName)
 }
 
 // readIndex parses a shard index and returns the shards' paths in order.

@@ -47,7 +47,7 @@ func checkFormat(v any) error {
 	if v == nil || name == "mixed-precision" || name == "dense" || slices.Contains(servedFormats, name) {
 		return nil
 	}
-	return fmt.Errorf("format %.40q is not served; %s are", fmt.Sprint(v), strings.Join(servedFormats, ", "))
+	return fmt.Errorf("format %.40q is not served; %s are: take the model in one of these, as a GGUF file, or as it was before", fmt.Sprint(v), strings.Join(servedFormats, ", "))
 }
 
 func readQuantConfig(c map[string]any) (*quantConfig, error) {

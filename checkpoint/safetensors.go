@@ -80,6 +80,9 @@ func openShard(path string) (*shard, error) {
 
 func readShard(m *mapping, path string) (*shard, error) {
 	s := &shard{path: path, mapping: m}
+	if head := m.data[:min(len(m.data), 64)]; len(head) <= headerPrefix || head[headerPrefix] != '{' {
+		return nil, fault(path, "", "%s", strangerFault(head))
+	}
 	header, body, err := splitHeader(m.data)
 	if err != nil {
 		return nil, fault(path, "", "%w", err)

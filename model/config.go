@@ -21,6 +21,7 @@ type Config struct {
 	used       []string // tensors that were read with the config
 	extras     []Stored // tensors of a GGUF file that are no weights
 	unwritable string   // why it cannot be written as GGUF
+	said       []string // what was taken for granted
 	unheard    []string // what other programs do not read of a GGUF file of it
 
 	Err error

@@ -182,6 +182,9 @@ func (c *Config) pooling() nn.Pool {
 				c.unserved("modules.json names a %.80q module, which Hone does not serve yet", kind)
 			}
 		}
+		c.prompts()
+	} else {
+		c.say("%s", unsaidPooling)
 	}
 	for _, w := range poolings {
 		if w.kind == p.Kind && w.gguf > 0 {
@@ -193,10 +196,25 @@ func (c *Config) pooling() nn.Pool {
 	return p
 }
 
+// unsaidPooling is what a model is told of whose file does not say how vectors are made.
+const unsaidPooling = "the model does not say how a text's vectors become one (modules.json, or pooling_type in GGUF): their normalised mean is taken"
+
+// prompts says what sentence-transformers puts before every text unasked.
+func (c *Config) prompts() {
+	var st struct {
+		Prompts map[string]string `json:"prompts"`
+		Default string            `json:"default_prompt_name"`
+	}
+	if c.readBeside("config_sentence_transformers.json", &st); st.Prompts[st.Default] != "" {
+		c.say("config_sentence_transformers.json asks for the prompt %.200q before every text: Hone adds nothing to a text, so send it along", st.Prompts[st.Default])
+	}
+}
+
 func (c *Config) ggufPooling() nn.Pool {
 	p := nn.Pool{Normalize: true}
 	n, ok := c.float("", "pooling_type")
 	if !ok || n == 0 {
+		c.say("%s", unsaidPooling)
 		return p
 	}
 	for _, w := range poolings {
@@ -217,7 +235,10 @@ func (c *Config) poolingModule(path string) nn.Pooling {
 	}
 	var config map[string]any
 	file := filepath.Join(path, "config.json")
-	c.readBeside(file, &config)
+	if !c.readBeside(file, &config) {
+		c.fail("modules.json names %s, which is not there: fetch it, for it says how vectors are made", file)
+		return 0
+	}
 	var asked []string
 	for key, on := range config {
 		if on == true && strings.HasPrefix(key, "pooling_mode_") {

@@ -69,7 +69,19 @@ func fromFile(path string, file checkpoint.File) (*Model, error) {
 	}
 	design.arch, design.config = arch, c
 	m := &Model{Path: path, Arch: arch.Name, Design: design, File: file, config: c}
+	if !m.Encoder() {
+		c.sayEmbeds()
+	}
 	return m, m.checkNames()
+}
+
+// sayEmbeds tells of a decoder that was trained to make vectors.
+func (c *Config) sayEmbeds() {
+	var modules []any
+	kind, _ := c.float("", "pooling_type")
+	if c.raw.GGUF != nil && kind > 0 || c.raw.GGUF == nil && c.readBeside("modules.json", &modules) {
+		c.say("the model was made to turn texts into vectors; Hone runs a decoder as a language model, and takes encoders for vectors")
+	}
 }
 
 // FromConfig designs a model from a Hugging Face config alone (numbers as json.Number, float64 or int), without a file of

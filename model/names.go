@@ -26,7 +26,7 @@ func (m *Model) checkNames() error {
 		parts = append(parts, Part{p, place})
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s", len(missing), missing[0])
+		return fmt.Errorf("the file lacks %d of the model's weights, the first is %s%s", len(missing), missing[0], m.wrapped(missing[0]))
 	}
 	used := map[string]bool{}
 	for _, name := range m.config.used {
@@ -49,6 +49,16 @@ func (m *Model) checkNames() error {
 		}
 	}
 	return nil
+}
+
+// wrapped tells where a missing weight stands in the file under a longer name, as trainers leave it.
+func (m *Model) wrapped(missing string) string {
+	for _, name := range m.File.Names() {
+		if plain := strings.NewReplacer("_orig_mod.", "", "_fsdp_wrapped_module.", "").Replace(name); strings.TrimPrefix(plain, "module.") == missing && name != missing {
+			return fmt.Sprintf(", which stands there as %.80q: save the model without the wrapper that it was trained in", name)
+		}
+	}
+	return ""
 }
 
 // idle tells a bias of a weight in use that the model has no place for and that adds nothing: some quantizers write one of

@@ -74,6 +74,60 @@ func TestBiasesWithoutPlace(t *testing.T) {
 	expect(t, "a matrix", writeHF(t, llamaConfig(), s), "does not use")
 }
 
+// TestTaken: what a file leaves open, or asks of whoever uses it, is told in one line.
+func TestTaken(t *testing.T) {
+	encoder := writeHF(t, bertConfig(), shapesOf(t, bertConfig(), ""))
+	prompted := writeHF(t, bertConfig(), shapesOf(t, bertConfig(), ""))
+	writeFile(t, filepath.Join(prompted, "modules.json"), []byte(`[]`))
+	writeFile(t, filepath.Join(prompted, "config_sentence_transformers.json"), []byte(`{"prompts":{"query":"find: ","document":""},"default_prompt_name":"query"}`))
+	decoder := writeHF(t, llamaConfig(), shapesOf(t, llamaConfig(), ""))
+	writeFile(t, filepath.Join(decoder, "modules.json"), []byte(`[]`))
+	for path, want := range map[string]string{
+		encoder: "normalised mean is taken", prompted: `the prompt "find: " before every text`, decoder: "runs a decoder as a language model",
+		writeGGUF(t, with(ggufMeta(), m{"llama.pooling_type": uint32(3)}), ggufShapes(t)): "runs a decoder as a language model",
+	} {
+		got := expect(t, want, path, "")
+		if got == nil {
+			continue
+		}
+		plan, err := got.Plan(Weights{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := plan.Notes(); len(notes) != 1 || !strings.Contains(notes[0], want) {
+			t.Errorf("notes %q, want %q", notes, want)
+		}
+	}
+}
+
+// TestWrapped: weights under the name of a trainer's wrapper are refused with that name.
+func TestWrapped(t *testing.T) {
+	for prefix, want := range map[string]string{"_orig_mod.": "_orig_mod.model.embed_tokens.weight", "module.": "module.model.embed_tokens.weight", "base.": "embed_tokens.weight"} {
+		s := shapesOf(t, llamaConfig(), prefix)
+		says := "the first is model.embed_tokens.weight"
+		if prefix != "base." {
+			says += `, which stands there as "` + want + `": save the model without the wrapper`
+		}
+		expect(t, prefix, writeHF(t, llamaConfig(), s), says)
+	}
+}
+
+// TestOldRopeScaling: a factor without a kind, under its new or its old name, is linear, as llama.cpp takes it.
+func TestOldRopeScaling(t *testing.T) {
+	right := ggufShapes(t)
+	for _, c := range []struct {
+		more m
+		want string
+	}{
+		{nil, "base 10000"}, {m{"llama.rope.scaling.factor": float32(4)}, "base 10000, stretched 4 times"}, {m{"llama.rope.scale_linear": float32(2)}, "base 10000, stretched 2 times"},
+		{m{"llama.rope.scaling.type": "none", "llama.rope.scaling.factor": float32(4)}, "base 10000"},
+	} {
+		if got := expect(t, c.want, writeGGUF(t, with(ggufMeta(), c.more), right), ""); got != nil && !strings.HasSuffix(got.Design.Attention, c.want) {
+			t.Errorf("%v: %s", c.more, got.Design.Attention)
+		}
+	}
+}
+
 // TestPreTokenizerNote: a GGUF file of byte-level BPE that does not name its pre-tokenizer is served with one line that says so.
 func TestPreTokenizerNote(t *testing.T) {
 	for _, c := range []struct {
@@ -132,6 +186,7 @@ func TestSentenceModules(t *testing.T) {
 		{"by weight", "[" + pool + "]", `{"pooling_mode_weightedmean_tokens":true}`, `asks for "pooling_mode_weightedmean_tokens"`},
 		{"two at once", "[" + pool + "]", `{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}`, `"pooling_mode_cls_token and pooling_mode_max_tokens" pooling`},
 		{"by weight, by its new name", "[" + pool + "]", `{"pooling_mode":"weightedmean"}`, `asks for "weightedmean" pooling`},
+		{"no pooling", "[" + pool + "]", "", "1_Pooling/config.json, which is not there"},
 		{"broken pooling", "[" + pool + "]", `{`, "1_Pooling/config.json: unexpected end"},
 		{"dense", `[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]`, "", `a "Dense" module`},
 		{"outside", `[{"path":"../x","type":"Pooling"}]`, "", `the path "../x" outside`},

@@ -141,7 +141,7 @@ func (p Plan) Notes() []string {
 
 // notes tell what was guessed or left out of the file.
 func (m *Model) notes() []string {
-	var out []string
+	out := slices.Clone(m.config.said)
 	if n := len(m.zeros); n > 0 {
 		out = append(out, fmt.Sprintf("%d biases of zeros (%.80s first) have no place in the model and are left out, which changes nothing", n, m.zeros[0]))
 	}

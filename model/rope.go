@@ -354,12 +354,12 @@ func (c *Config) ropeGGUF(size int, d ropeDefault) ropeSpec {
 		mscaleAll: num("rope.scaling.yarn_log_multiplier", 0), mscale: 1}
 	kind, _ := c.value("", "rope.scaling.type").(string)
 	switch kind {
-	case "", "none":
+	case "none":
 	case "dynamic":
 		c.refuse(c.ggufKey("rope.scaling.type"), kind)
-	case "linear":
+	case "", "linear": // old files tell the factor alone
 		if s.factor != 1 {
-			s.kind = kind
+			s.kind = "linear"
 		}
 	default:
 		s.kind = kind
@@ -371,6 +371,7 @@ func (c *Config) ropeGGUF(size int, d ropeDefault) ropeSpec {
 	switch freqs := c.factorsGGUF("rope_freqs.weight"); {
 	case short != nil || long != nil:
 		s.kind, s.short, s.long = "longrope", short, long
+	case freqs != nil && !slices.ContainsFunc(freqs, func(f float64) bool { return f != 1 }): // it changes nothing
 	case freqs != nil && s.kind == "default":
 		s.kind, s.short = "factors", freqs
 	case freqs != nil:

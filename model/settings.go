@@ -63,6 +63,11 @@ func (c *Config) unheardOf(format string, args ...any) {
 	c.unheard = append(c.unheard, "llama.cpp computes this model otherwise: of its files it does not read "+fmt.Sprintf(format, args...))
 }
 
+// say tells a person what was taken for granted.
+func (c *Config) say(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
+
 // GGUFNotes says where other programs give other results for a GGUF file of the model.
 func (d *Design) GGUFNotes() []string { return d.config.unheard }
 

@@ -24,7 +24,11 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path)
+	b, err := os.ReadFile(path)
+	if bytes.HasPrefix(b, []byte("version https://git-lfs")) {
+		return nil, fmt.Errorf("%s is a Git LFS pointer, not the file itself; fetch it with git lfs pull", path)
+	}
+	return b, err
 }
 
 // readBeside reads a file of a directory that may be missing: then it is nil.

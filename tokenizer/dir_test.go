@@ -114,6 +114,7 @@ func TestDirectoryRefusals(t *testing.T) {
 		{"class", `tokenizer class "CLIPTokenizer" is not supported`, map[string]string{"vocab.json": tinyVocab, "merges.txt": tinyList, "tokenizer_config.json": `{"tokenizer_class":"CLIPTokenizer"}`}},
 		{"class of a model", `tokenizer class "MBartTokenizer"`, map[string]string{"tokenizer.model": spm, "tokenizer_config.json": `{"tokenizer_class":"MBartTokenizer"}`}},
 		{"class of a list", `tokenizer class "XTokenizer"`, map[string]string{"vocab.txt": "[UNK]\n", "tokenizer_config.json": `{"tokenizer_class":"XTokenizer"}`}},
+		{"LFS pointer", "git lfs pull", map[string]string{"tokenizer.json": "version https://git-lfs.github.com/spec/v1\n"}},
 		{"no merges", "merges.txt", map[string]string{"vocab.json": tinyVocab}},
 		{"bad merge", "merge 0", map[string]string{"vocab.json": tinyVocab, "merges.txt": "ab\n"}},
 		{"no CLS", `"[CLS]"`, map[string]string{"vocab.txt": "[UNK]\n[SEP]\n"}},

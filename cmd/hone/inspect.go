@@ -195,6 +195,9 @@ func readTensor(file checkpoint.File, name string, info checkpoint.Info) error {
 	if _, err := quant.Lookup(info.Format); err != nil {
 		return nil // listed by name; a model that needs it is not served
 	}
+	if info.Elements() == 0 {
+		return nil // likewise
+	}
 	if len(info.Shape) > 1 {
 		_, err := file.Matrix(name)
 		return err
