@@ -265,7 +265,7 @@ func (s *source) charBPE() (*charBPE, error) {
 		m.fallback = byteTokens(s.vocab)
 	}
 	m.cuts = newWordCuts(maps.Keys(s.vocab))
-	m.cuts.on = m.char('▁') >= 0 && s.prefix+s.suffix == "" // affixes say where a word begins and ends
+	m.cuts.on = m.char('▁') >= 0 && s.prefix+s.suffix == "" && !m.drops() // affixes say where a word begins and ends
 	return m, nil
 }
 

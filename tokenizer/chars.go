@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -154,6 +155,11 @@ func (m *charBPE) hasBytes(char string) bool {
 		}
 	}
 	return true
+}
+
+// drops tells whether a character without a token may vanish, so that those beside it meet.
+func (m *charBPE) drops() bool {
+	return m.unk == -1 && (m.fallback == nil || slices.Contains(m.fallback[:], -1))
 }
 
 func (m *charBPE) appendFallback(dst []int32, char string) []int32 {

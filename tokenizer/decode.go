@@ -165,8 +165,8 @@ func (d *decoderParser) order(kind string) error {
 		switch {
 		case before == "BPEDecoder" && kind != "Fuse":
 			return &UnsupportedError{"decoder", kind, "after BPEDecoder: Fuse"}
-		case before == "ByteFallback" && (kind == "WordPiece" || kind == "BPEDecoder"):
-			return &UnsupportedError{"decoder", kind, "after ByteFallback: all others"}
+		case before == "ByteFallback" && (kind == "WordPiece" || kind == "BPEDecoder" || kind == "ByteLevel"):
+			return &UnsupportedError{"decoder", kind, "after ByteFallback: ByteFallback, Fuse, Metaspace, Replace, Strip"}
 		}
 	}
 	return nil

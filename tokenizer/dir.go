@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,7 +46,8 @@ var vocabularyFiles = []string{"tokenizer.json", "tokenizer.model", "spiece.mode
 
 // FromHF builds the tokenizer of a Hugging Face directory: from tokenizer.json or, without it, from a SentencePiece
 // model, a rank file, vocab.json with merges.txt, or vocab.txt, whose rules tokenizer_config.json's class decides.
-// tokenizer_config.json, generation_config.json and chat_template.jinja are read where they are there.
+// A rank file or a model may have a name of its own where it is the only one. tokenizer_config.json, generation_config.json
+// and chat_template.jinja are read where they are there.
 func FromHF(dir string) (Tokenizer, error) {
 	for _, name := range vocabularyFiles {
 		path := filepath.Join(dir, name)
@@ -55,10 +57,36 @@ func FromHF(dir string) (Tokenizer, error) {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
 	}
-	if ranks, _ := filepath.Glob(filepath.Join(dir, "*.tiktoken")); len(ranks) == 1 {
-		return FromFile(ranks[0])
+	return fromOnly(dir)
+}
+
+// fromOnly reads the tokenizer file of a directory under a name of its own, if there is one alone of a kind.
+func fromOnly(dir string) (Tokenizer, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
-	return nil, fmt.Errorf("%s: %w: none of %s", dir, fs.ErrNotExist, strings.Join(vocabularyFiles, ", "))
+	only, found := map[string][]string{}, ""
+	for _, f := range files {
+		name := f.Name()
+		kind := filepath.Ext(name)
+		if kind == ".model" || kind == ".tiktoken" {
+			only[kind] = append(only[kind], name)
+		}
+		if only[kind] != nil || strings.Contains(strings.ToLower(name), "tok") || strings.Contains(strings.ToLower(name), "vocab") {
+			found += ", " + strconv.Quote(name)
+		}
+	}
+	for _, kind := range []string{".tiktoken", ".model"} {
+		if len(only[kind]) == 1 {
+			return FromFile(filepath.Join(dir, only[kind][0]))
+		}
+	}
+	if found != "" {
+		found = "; it has " + found[2:]
+	}
+	return nil, fmt.Errorf("%s holds no tokenizer that is known by its name: none of %s, and no *.tiktoken or *.model that is the only one%s (%w)",
+		dir, strings.Join(vocabularyFiles, ", "), found, fs.ErrNotExist)
 }
 
 // FromFile builds a tokenizer from one file of any form that FromHF knows, told by its name, with the files beside it

@@ -87,6 +87,7 @@ func TestDirectories(t *testing.T) {
 		{"bert", "Ab, b[MASK]", "2 5 6 7 1 4 3", map[string]string{"vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n,\n"}},
 		{"cased", "aB", "2 1 3", map[string]string{"vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n,\n", "tokenizer_config.json": `{"tokenizer_class":"BertTokenizer","do_lower_case":false}`}},
 		{"bare model", "the cat", "353 357", map[string]string{"tokenizer.model": spm}},
+		{"a model of another name", "the cat", "353 357", map[string]string{"tok512.model": spm, "tok512.bin": "x"}},
 		{"llama", "the cat<s>the", "1 353 357 1 260 549", map[string]string{"tokenizer.model": spm, "tokenizer_config.json": `{"tokenizer_class":"LlamaTokenizer"}`}},
 		{"llama legacy", "the cat<s>the", "1 353 357 1 353", map[string]string{"tokenizer.model": spm, "tokenizer_config.json": `{"tokenizer_class":"LlamaTokenizer","legacy":true}`}},
 		{"t5", "the<extra_id_0>", "43 275 2", map[string]string{"spiece.model": unigram, "tokenizer_config.json": `{"tokenizer_class":"T5Tokenizer"}`}},
@@ -111,6 +112,7 @@ func TestDirectoryRefusals(t *testing.T) {
 		files      map[string]string
 	}{
 		{"nothing", "none of tokenizer.json", nil},
+		{"two models", `it has "a.model", "b.model", "my-tokens.bin"`, map[string]string{"a.model": spm, "b.model": spm, "my-tokens.bin": "x", "config.json": "{}"}},
 		{"class", `tokenizer class "CLIPTokenizer" is not supported`, map[string]string{"vocab.json": tinyVocab, "merges.txt": tinyList, "tokenizer_config.json": `{"tokenizer_class":"CLIPTokenizer"}`}},
 		{"class of a model", `tokenizer class "MBartTokenizer"`, map[string]string{"tokenizer.model": spm, "tokenizer_config.json": `{"tokenizer_class":"MBartTokenizer"}`}},
 		{"class of a list", `tokenizer class "XTokenizer"`, map[string]string{"vocab.txt": "[UNK]\n", "tokenizer_config.json": `{"tokenizer_class":"XTokenizer"}`}},

@@ -106,7 +106,7 @@ func (t *onigTranslator) atom() error {
 		case set != "" && lower == `\w`:
 			escape = joinClass(set+superscripts, "", negated)
 		case set != "" && lower == `\b`:
-			escape = wordEdge(set, negated)
+			escape = wordEdge(set+superscripts, negated)
 		case set != "":
 			escape = joinClass(set, "", negated)
 		}

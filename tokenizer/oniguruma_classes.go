@@ -66,5 +66,5 @@ func namedClass(escape string) (set string, negated bool) {
 	return "", false
 }
 
-// superscripts are word characters to the reference where \w stands by itself, but not in brackets.
+// superscripts are word characters to the reference for \w by itself and \b, but not in brackets.
 const superscripts = "²³¹¼-¾"
