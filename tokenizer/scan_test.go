@@ -276,3 +276,37 @@ func TestPortable(t *testing.T) {
 		t.Errorf("a pattern of %d bytes: %v", maxPattern+1, err)
 	}
 }
+
+// TestNamedClasses: what Oniguruma 6.9.10 of PyPI tokenizers 0.23.3 finds in texts that regexp2 by itself reads otherwise.
+func TestNamedClasses(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          []string // the matches
+	}{
+		{`\w+`, "a\u0903b\u200dc²¼ \u1c89", []string{"a\u0903b", "c²¼", "\u1c89"}},
+		{`[\w]+`, "a\u0903²b", []string{"a\u0903", "b"}},
+		{`\W`, "a\u200d²_", []string{"\u200d"}},
+		{`\d+`, "1\u0967\U00010d40²", []string{"1\u0967\U00010d40"}},
+		{`\P{L}+`, "a\u1c89\ua7cb1", []string{"1"}},
+		{`[^\p{L}\p{N}]+`, "\u1c89\U00010d40!", []string{"!"}},
+		{`\p{Han}+`, "漢\U0002ebf0か", []string{"漢\U0002ebf0"}},
+		{`\bx`, "\u0915\u0937\u093fx -x ½x x", []string{"x", "x"}},
+		{`\Bx`, "ax x", []string{"x"}},
+		{`(?i)a|b`, "aAbB", []string{"a", "A", "b", "B"}},
+		{`x(?i)a|b`, "xAxBb", []string{"xA", "xB"}},
+	} {
+		m, err := newRegexMatcher(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range m.spans(c.text) {
+			if s.match {
+				got = append(got, c.text[s.from:s.to])
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s in %q finds %q, want %q", c.pattern, c.text, got, c.want)
+		}
+	}
+}

@@ -266,11 +266,15 @@ def styled():
         yield name, r, file
 
 
+SHOWN = [12, 50, 64, 205, 233, 646, 887, 931, 1279, 2352, 2395, 2486, 2492]  # these once differed
+
+
 def golden(out):
     cases = [{"name": name, "file": file, "lines": lines(r, file, 60)} for name, r, file in styled()]
+    cases += filter(None, (case(seed, 40) for seed in SHOWN))
     seed = 0
     while len(cases) < 65:
-        c = case(seed, 12)
+        c = seed not in SHOWN and case(seed, 12)
         seed += 1
         if c and len(json.dumps(c["file"])) < 9000:
             cases.append(c)
