@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -123,7 +124,7 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 		m.File.Close()
 		return usagef("%s is an encoder and has no perplexity; compare it with its parent: --cosine FILE --parent MODEL", m.Path)
 	}
-	windows, tokens, err := f.read(m)
+	windows, tokens, err := f.read(cmd.Context(), m)
 	if err != nil {
 		m.File.Close()
 		return err
@@ -154,11 +155,11 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 }
 
 // read finds the windows; tokens counts all that there is to read.
-func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err error) {
+func (f *evalFlags) read(ctx context.Context, m *model.Model) (windows []eval.Window, tokens int, err error) {
 	if f.ids == "" {
-		return f.cut(m)
+		return f.cut(ctx, m)
 	}
-	text, err := readFile("ids", f.ids)
+	text, err := readFile(ctx, "ids", f.ids)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -190,8 +191,8 @@ func (f *evalFlags) read(m *model.Model) (windows []eval.Window, tokens int, err
 }
 
 // cut tokenizes the text and cuts it; tokens counts the whole text.
-func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err error) {
-	text, err := readFile("ppl", f.ppl)
+func (f *evalFlags) cut(ctx context.Context, m *model.Model) (windows []eval.Window, tokens int, err error) {
+	text, err := readFile(ctx, "ppl", f.ppl)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -200,7 +201,7 @@ func (f *evalFlags) cut(m *model.Model) (windows []eval.Window, tokens int, err 
 		return nil, 0, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	plan := eval.Plan{Protocol: f.protocol, Ctx: f.ctx, Windows: f.windows, BOS: leadingBOS(tok)}
-	ids, err := plainText(tok, text, plan.AddBOS())
+	ids, err := leave(ctx, func() ([]int32, error) { return plainText(tok, text, plan.AddBOS()) })
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", f.ppl, err)
 	}
@@ -272,7 +273,7 @@ func (f *evalFlags) encoder(cmd *cobra.Command, m *model.Model) error {
 		m.File.Close()
 		return usagef("%s is a language model and has no embeddings; measure it with --ppl FILE", m.Path)
 	}
-	texts, err := f.lines(m)
+	texts, err := f.lines(cmd.Context(), m)
 	if err != nil {
 		m.File.Close()
 		return err
@@ -309,8 +310,8 @@ func (f *evalFlags) encoder(cmd *cobra.Command, m *model.Model) error {
 }
 
 // lines tokenizes the lines of a file that are not empty.
-func (f *evalFlags) lines(m *model.Model) ([][]int32, error) {
-	text, err := readFile("cosine", f.cosine)
+func (f *evalFlags) lines(ctx context.Context, m *model.Model) ([][]int32, error) {
+	text, err := readFile(ctx, "cosine", f.cosine)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ type taskRun struct {
 
 // tasks runs benchmarks on a model, and on its parent.
 func (f *evalFlags) tasks(cmd *cobra.Command, name string) error {
-	runs, err := f.readTasks()
+	runs, err := f.readTasks(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (f *evalFlags) tasks(cmd *cobra.Command, name string) error {
 }
 
 // readTasks reads the file of each task.
-func (f *evalFlags) readTasks() ([]*taskRun, error) {
+func (f *evalFlags) readTasks(ctx context.Context) ([]*taskRun, error) {
 	if len(f.data) != len(f.task) {
 		return nil, usagef("%d tasks, but %d files: give --data FILE once for each task, in the same order", len(f.task), len(f.data))
 	}
@@ -89,7 +89,7 @@ func (f *evalFlags) readTasks() ([]*taskRun, error) {
 		if info.Size() > maxTaskFile {
 			return nil, fmt.Errorf("%s has %s; a task's file may have %s", f.data[i], bytesText(info.Size()), bytesText(maxTaskFile))
 		}
-		data, err := readFile("data", f.data[i])
+		data, err := readFile(ctx, "data", f.data[i])
 		if err != nil {
 			return nil, err
 		}

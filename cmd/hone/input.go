@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -8,15 +9,36 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"hone/internal/until"
 )
 
 // maxText bounds what is read from standard input or --file: a text longer than any context is a mistake, and a device
 // never ends.
 const maxText = 1 << 30
 
-// readText reads a bounded text; name is where it comes from.
-func readText(name string, r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+// leave does work that cannot be broken off, and leaves it behind when ctx ends: then the program is about to end too.
+func leave[T any](ctx context.Context, work func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := work()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		return *new(T), context.Cause(ctx)
+	}
+}
+
+// readText reads a bounded text, as long as ctx lasts; name is where it comes from.
+func readText(ctx context.Context, name string, r io.Reader) (string, error) {
+	b, err := leave(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(until.Reader(ctx, r), maxText+1)) })
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
@@ -31,7 +53,7 @@ func piped(cmd *cobra.Command) (text string, ok bool, err error) {
 	if interactive(cmd) {
 		return "", false, nil
 	}
-	text, err = readText("standard input", cmd.InOrStdin())
+	text, err = readText(cmd.Context(), "standard input", cmd.InOrStdin())
 	return text, true, err
 }
 
@@ -49,7 +71,7 @@ func inputText(cmd *cobra.Command, args []string, file string) (string, error) {
 	case len(args) > 1:
 		return args[1], nil
 	case file != "":
-		return readFile("file", file)
+		return readFile(cmd.Context(), "file", file)
 	}
 	text, ok, err := piped(cmd)
 	if err == nil && !ok {
@@ -59,7 +81,7 @@ func inputText(cmd *cobra.Command, args []string, file string) (string, error) {
 }
 
 // readFile reads the bounded text of a file that a flag names.
-func readFile(flag, path string) (string, error) {
+func readFile(ctx context.Context, flag, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("--%s: %w", flag, err)
@@ -67,8 +89,10 @@ func readFile(flag, path string) (string, error) {
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.IsDir() {
 		return "", fmt.Errorf("--%s: %s is a folder: name a file", flag, path)
+	} else if err == nil && st.Size() > maxText {
+		return "", fmt.Errorf("--%s: %s has %s; at most %s of text are taken", flag, path, bytesText(st.Size()), bytesText(maxText))
 	}
-	return readText("--"+flag+": "+path, f)
+	return readText(ctx, "--"+flag+": "+path, f)
 }
 
 // checkOutput refuses a path that nothing can be written to, before long work: its folder has to be there.

@@ -64,7 +64,9 @@ func (f *tokenizeFlags) run(cmd *cobra.Command, args []string) error {
 	if f.decode {
 		return f.printText(cmd, tok, text)
 	}
-	ids, err := tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
+	ids, err := leave(cmd.Context(), func() ([]int32, error) {
+		return tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
+	})
 	if err != nil {
 		return err
 	}
