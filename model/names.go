@@ -104,6 +104,9 @@ func (d *Design) unused(name string) bool {
 
 // stranger says what an unused tensor is, as far as its name tells.
 func stranger(name string) string {
+	if strings.HasPrefix(name, "v.") || strings.HasPrefix(name, "mm.") { // in GGUF files that hold both
+		return "it is part of a vision tower, which Hone does not run; a GGUF file of the text model alone runs"
+	}
 	for _, kind := range []struct{ part, says string }{
 		{"lora_", "it is part of a LoRA adapter, which has to be merged into the model first"},
 		{"vision", "it is part of a vision tower, which Hone does not run"},

@@ -216,6 +216,7 @@ func TestGGUFLies(t *testing.T) {
 		{"no vocabulary's size", nil, right, ""},
 		{"a vocabulary's size", m{"llama.vocab_size": uint32(11)}, right, ""},
 		{"another vocabulary's size", m{"llama.vocab_size": uint32(12)}, right, "has shape [11 16], the config says [12 16]"},
+		{"a vision tower", nil, right.with(shapes{"v.blk.0.attn_q.weight": {4, 4}}), "part of a vision tower, which Hone does not run; a GGUF file of the text model alone"},
 		{"no embedding", nil, right.with(shapes{"token_embd.weight": nil}), "config has no llama.vocab_size"},
 		{"no architecture", m{"general.architecture": nil}, right, `architecture "" is not served`},
 		{"another architecture", m{"general.architecture": "qwen9"}, right, `architecture "qwen9" is not served`},

@@ -33,7 +33,7 @@ type Plan struct {
 
 // Plan tells how the model would be loaded.
 func (m *Model) Plan(w Weights) (Plan, error) {
-	plan := Plan{program: m.Design.Program, notes: m.notes()}
+	plan := Plan{program: m.Design.Program, notes: m.Notes()}
 	formats := w.Formats(m.Design.Tied)
 	for _, p := range m.Design.Program.Params() {
 		u, err := m.use(p, formats)
@@ -139,8 +139,8 @@ func (p Plan) Notes() []string {
 	return out
 }
 
-// notes tell what was guessed or left out of the file.
-func (m *Model) notes() []string {
+// Notes tell what was taken for granted or left out of the file.
+func (m *Model) Notes() []string {
 	out := slices.Clone(m.config.said)
 	if n := len(m.zeros); n > 0 {
 		out = append(out, fmt.Sprintf("%d biases of zeros (%.80s first) have no place in the model and are left out, which changes nothing", n, m.zeros[0]))

@@ -75,6 +75,7 @@ func Convert(ctx context.Context, m *model.Model, out string, c Conversion) (*Co
 	if err != nil {
 		return nil, err
 	}
+	w.report.Notes = append(w.report.Notes, m.Notes()...)
 	if n, ok := m.File.(checkpoint.Noter); ok {
 		w.report.Notes = append(w.report.Notes, n.Notes()...)
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // kept are files of a Hugging Face directory that a variant takes over as they are.
-var kept = []string{"generation_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja"}
+var kept = []string{"generation_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+	"vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja", "config_sentence_transformers.json", "sentence_bert_config.json"}
 
 // A Step is called after each weight is rounded; its error ends the work.
 type Step func(done, all int) error

@@ -46,8 +46,8 @@ var vocabularyFiles = []string{"tokenizer.json", "tokenizer.model", "spiece.mode
 
 // FromHF builds the tokenizer of a Hugging Face directory: from tokenizer.json or, without it, from a SentencePiece
 // model, a rank file, vocab.json with merges.txt, or vocab.txt, whose rules tokenizer_config.json's class decides.
-// A rank file or a model may have a name of its own where it is the only one. tokenizer_config.json, generation_config.json
-// and chat_template.jinja are read where they are there.
+// A rank file or a model may have a name of its own where it is the only one. tokenizer_config.json, generation_config.json,
+// config.json and chat_template.jinja are read where they are there.
 func FromHF(dir string) (Tokenizer, error) {
 	for _, name := range vocabularyFiles {
 		path := filepath.Join(dir, name)
@@ -105,6 +105,7 @@ type directory struct {
 	dir, name  string
 	vocabulary []byte
 	config     []byte // tokenizer_config.json
+	model      []byte // config.json
 	generation []byte
 	template   []byte
 	settings   hfConfig // of config
@@ -115,13 +116,13 @@ func (d *directory) open(path string) (*pipeline, error) {
 	if d.vocabulary, err = readFile(path); err != nil {
 		return nil, err
 	}
-	for name, b := range map[string]*[]byte{"tokenizer_config.json": &d.config, "generation_config.json": &d.generation, "chat_template.jinja": &d.template} {
+	for name, b := range map[string]*[]byte{"tokenizer_config.json": &d.config, "generation_config.json": &d.generation, "chat_template.jinja": &d.template, "config.json": &d.model} {
 		if *b, err = readBeside(d.dir, name); err != nil {
 			return nil, err
 		}
 	}
 	if filepath.Ext(d.name) == ".json" && d.name != "vocab.json" {
-		return fromJSON(d.vocabulary, d.config, d.generation, string(d.template))
+		return fromJSON(d.vocabulary, d.config, d.endings(), string(d.template))
 	}
 	s, err := d.source()
 	if err != nil {
@@ -132,6 +133,9 @@ func (d *directory) open(path string) (*pipeline, error) {
 	}
 	return build(s)
 }
+
+// endings are the files that tell which tokens end a generation, the first to do so counts.
+func (d *directory) endings() [][]byte { return [][]byte{d.generation, d.model} }
 
 // source reads a vocabulary that is no tokenizer.json.
 func (d *directory) source() (source, error) {
@@ -170,18 +174,14 @@ var modelClasses = map[string]string{
 // inferClass takes the class of a directory that names none from config.json: old repositories hold no tokenizer_config.json, or
 // one without it.
 func (d *directory) inferClass() error {
-	if d.settings.Class != "" {
+	if d.settings.Class != "" || len(d.model) == 0 {
 		return nil
-	}
-	b, err := readBeside(d.dir, "config.json")
-	if err != nil || b == nil {
-		return err
 	}
 	var c struct {
 		Class string `json:"tokenizer_class"`
 		Model string `json:"model_type"`
 	}
-	if err := json.Unmarshal(b, &c); err != nil {
+	if err := json.Unmarshal(d.model, &c); err != nil {
 		return fmt.Errorf("tokenizer: config.json: %w", err)
 	}
 	d.settings.Class = orElse(c.Class, modelClasses[c.Model])
@@ -201,7 +201,7 @@ func (d *directory) finish(s *source) error {
 	if len(d.template) > 0 {
 		s.chat = string(d.template)
 	}
-	readGeneration(s, d.generation)
+	readGeneration(s, d.endings())
 	return nil
 }
 

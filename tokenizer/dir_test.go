@@ -105,6 +105,27 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
+// TestEndings: generation_config.json tells what ends a generation; where it does not, config.json; null is nothing.
+func TestEndings(t *testing.T) {
+	for _, c := range []struct{ generation, model, want string }{
+		{`{"eos_token_id":[2,9]}`, `{"eos_token_id":1}`, "2 9 10"}, {`{"eos_token_id":2}`, `{"eos_token_id":1}`, "2 10"},
+		{`{"eos_token_id":null}`, `{"eos_token_id":[1,2]}`, "1 2 10"}, {"", `{"eos_token_id":2}`, "2 10"}, {`{"eos_token_id":null}`, `{"eos_token_id":null}`, "10"},
+		{`{"eos_token_id":"x"}`, `{"eos_token_id":{}}`, "10"}, {"", `{"eos_token_id":4000000}`, "10"},
+	} {
+		files := map[string]string{"vocab.json": tinyVocab, "merges.txt": tinyList, "config.json": c.model}
+		if c.generation != "" {
+			files["generation_config.json"] = c.generation
+		}
+		tok, err := FromHF(writeDir(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := joinIDs(tok.EOS()); got != c.want {
+			t.Errorf("%s %s: ends %s, want %s", c.generation, c.model, got, c.want)
+		}
+	}
+}
+
 func TestDirectoryRefusals(t *testing.T) {
 	spm := string(spmModel(t, readModels(t).Models["bpe-bytes"].Model))
 	for _, c := range []struct {

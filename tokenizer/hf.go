@@ -39,7 +39,7 @@ type hfModel struct {
 	MaxChars     *int            `json:"max_input_chars_per_word"`
 }
 
-func fromJSON(file, config, generation []byte, template string) (*pipeline, error) {
+func fromJSON(file, config []byte, generation [][]byte, template string) (*pipeline, error) {
 	var f hfFile
 	if err := json.Unmarshal(file, &f); err != nil {
 		return nil, fmt.Errorf("tokenizer: tokenizer.json: %w", err)
@@ -220,19 +220,21 @@ func readTemplate(s *source, raw json.RawMessage) error {
 	return nil
 }
 
-// readGeneration takes the ids that end a generation, one or a list. A file that says nothing usable is left alone: its
-// other settings are not the tokenizer's.
-func readGeneration(s *source, generation []byte) {
-	var g struct {
-		EOS json.RawMessage `json:"eos_token_id"`
-	}
-	if json.Unmarshal(generation, &g) != nil {
-		return
-	}
-	var one int32
-	if json.Unmarshal(g.EOS, &one) == nil {
-		s.eosIDs = []int32{one}
-	} else {
-		_ = json.Unmarshal(g.EOS, &s.eosIDs)
+// readGeneration takes the ids that end a generation, one or a list, from generation_config.json or, where that does not tell
+// them, config.json. A file that says nothing usable is left alone: its other settings are not the tokenizer's.
+func readGeneration(s *source, files [][]byte) {
+	for _, file := range files {
+		var g struct {
+			EOS json.RawMessage `json:"eos_token_id"`
+		}
+		if json.Unmarshal(file, &g) != nil || len(g.EOS) == 0 || string(g.EOS) == "null" || len(s.eosIDs) > 0 {
+			continue
+		}
+		var one int32
+		if json.Unmarshal(g.EOS, &one) == nil {
+			s.eosIDs = []int32{one}
+		} else if json.Unmarshal(g.EOS, &s.eosIDs) != nil {
+			s.eosIDs = nil
+		}
 	}
 }
