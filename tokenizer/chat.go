@@ -71,7 +71,8 @@ func (c *ChatTemplate) Prompt(messages []Message, addGenerationPrompt bool, extr
 	return c.render(messages, addGenerationPrompt, extra, c.mark)
 }
 
-func (c *ChatTemplate) render(messages []Message, addGenerationPrompt bool, extra map[string]any, mark func(string) string) (string, error) {
+func (c *ChatTemplate) render(messages []Message, addGenerationPrompt bool, extra map[string]any, mark func(string) string) (text string, err error) {
+	defer caughtPattern(&text, &err) // marking normalises
 	vars := jinja.Variables{}
 	for name, v := range extra {
 		value, err := toValue(v)

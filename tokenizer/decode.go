@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // tokenDecoder appends what a token adds to a text.
@@ -214,13 +215,36 @@ func newDecodeStep(p *part) (func(string, *textFront) string, error) {
 	case "Strip":
 		return stripDecode(p), nil
 	case "Replace":
-		n, err := newNormalizer(p)
-		if err != nil {
-			return nil, err
-		}
-		return func(token string, _ *textFront) string { return n.normalize(token) }, nil
+		return replaceDecode(p)
 	}
 	return nil, &UnsupportedError{Kind: "decoder", Name: p.Type}
+}
+
+// decodeTimeout is what a pattern may take on one token.
+const decodeTimeout = time.Second
+
+// replaceDecode replaces in each token. Decoding has no error: a token on which the file's pattern takes too long, or that it
+// would blow up, stays as it is.
+func replaceDecode(p *part) (func(string, *textFront) string, error) {
+	n, err := newNormalizer(p)
+	if err != nil {
+		return nil, err
+	}
+	if r, ok := n.(replaceRegex); ok {
+		if m, ok := r.m.(*regexMatcher); ok {
+			m.limit(decodeTimeout, decodeTimeout)
+		}
+	}
+	replace := func(token string) (text string, err error) {
+		defer caughtPattern(&text, &err)
+		return n.normalize(token), nil
+	}
+	return func(token string, _ *textFront) string {
+		if text, err := replace(token); err == nil {
+			return text
+		}
+		return token
+	}, nil
 }
 
 // metaspaceDecode writes the replacement as a space; in the first token it is dropped if it was put there.

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -16,10 +17,33 @@ type normalizer interface {
 type normalizers []normalizer
 
 func (n normalizers) normalize(s string) string {
+	size := len(s)
 	for _, one := range n {
 		s = one.normalize(s)
+		checkGrowth(size, len(s))
 	}
 	return s
+}
+
+// A normalizer from a file is not trusted: its result is bounded. Those of honest ones, the longest Unicode decomposition
+// included, stay below.
+const (
+	maxGrowth     = 16
+	maxGrowthMore = 1 << 16
+)
+
+// GrowthError is the error of a text that the normalizer of the tokenizer's file makes too long.
+type GrowthError struct{ From, To int } // bytes
+
+func (e *GrowthError) Error() string {
+	return fmt.Sprintf("tokenizer: its normalizer makes %d bytes and more of a text of %d: no honest one does; use another tokenizer", e.To, e.From)
+}
+
+// checkGrowth panics with a GrowthError, which Encode and build return.
+func checkGrowth(from, to int) {
+	if to > maxGrowth*from+maxGrowthMore {
+		panic(&GrowthError{from, to})
+	}
 }
 
 // normalizeFunc is a normalizer without settings.
@@ -53,7 +77,12 @@ func stripAccents(s string) string {
 // replaceLiteral replaces a string.
 type replaceLiteral struct{ old, new string }
 
-func (r replaceLiteral) normalize(s string) string { return strings.ReplaceAll(s, r.old, r.new) }
+func (r replaceLiteral) normalize(s string) string {
+	if more := len(r.new) - len(r.old); more > 0 {
+		checkGrowth(len(s), len(s)+more*strings.Count(s, r.old)) // before it takes the memory
+	}
+	return strings.ReplaceAll(s, r.old, r.new)
+}
 
 // replaceRegex replaces each match of a pattern by a fixed text.
 type replaceRegex struct {
@@ -65,6 +94,7 @@ func (r replaceRegex) normalize(s string) string {
 	var b strings.Builder
 	for _, sp := range r.m.spans(s) {
 		if sp.match {
+			checkGrowth(len(s), b.Len()+len(r.new))
 			b.WriteString(r.new)
 		} else {
 			b.WriteString(s[sp.from:sp.to])
@@ -103,8 +133,9 @@ func byteLevelText(s string) string { return string(appendByteLevel(nil, s)) }
 // becomes what its shortest known beginning becomes.
 func (c *charsmap) normalize(s string) string {
 	out := make([]byte, 0, len(s)+len(s)/8)
-	state := -1
+	state, size := -1, len(s)
 	for s != "" {
+		checkGrowth(size, len(out))
 		var cluster string
 		if len(s) == 1 || s[0] < utf8.RuneSelf && s[1] < utf8.RuneSelf && s[0] != '\r' {
 			cluster, s, state = s[:1], s[1:], -1

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -192,6 +193,56 @@ func TestSlowPattern(t *testing.T) {
 		}
 		if d := time.Since(start); d > searchTimeout/2 {
 			t.Errorf("%s: took %v", name, d)
+		}
+	}
+}
+
+// TestGrowth: a normalizer that makes a bomb of a text is an error before the memory is taken, also where texts of a chat
+// are marked; one that lengthens within reason is none.
+func TestGrowth(t *testing.T) {
+	long := func(n int) string { return `"` + strings.Repeat("b", n) + `"` }
+	replace := func(pattern, content string) string {
+		return `{"type":"Replace","pattern":` + pattern + `,"content":` + content + `}`
+	}
+	double := replace(`{"String":"a"}`, `"aa"`)
+	text := strings.Repeat("a", 50_000)
+	for name, c := range map[string]struct {
+		norm string
+		ok   bool
+	}{
+		"literal":  {replace(`{"String":"a"}`, long(1000)), false},
+		"regex":    {replace(`{"Regex":"a+?"}`, long(1000)), false},
+		"sequence": {`{"type":"Sequence","normalizers":[` + strings.Repeat(double+",", 40) + double + `]}`, false},
+		"once":     {double, true},
+		"one long": {replace(`{"Regex":"a+"}`, long(10_000)), true},
+	} {
+		file := strings.Replace(tinyMerges, `{"type":"NFC"}`, c.norm, 1)
+		tok := mustJSONTokenizer(t, file)
+		_, err := tok.Encode(text, EncodeOptions{})
+		var growth *GrowthError
+		if errors.As(err, &growth) == c.ok || (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, err := NewChatTemplate("{{ messages[0].content }}", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mark = func(string) string { panic(&GrowthError{1, 100}) }
+	var growth *GrowthError
+	if text, err := c.Prompt([]Message{{Role: "user", Content: "x"}}, true, nil); !errors.As(err, &growth) || text != "" {
+		t.Errorf("marked: %q, %v", text, err)
+	}
+}
+
+// TestDecodeBombs: a decoder that takes too long on a token, or blows it up, leaves it as it is; a panic would end a service.
+func TestDecodeBombs(t *testing.T) {
+	token := strings.Repeat("a", 60) + "!"
+	for pattern, content := range map[string]string{`{"Regex":"(a|aa)+$"}`: "x", `{"String":"a"}`: strings.Repeat("b", 2000)} {
+		file := fmt.Sprintf(`{"added_tokens":[],"decoder":{"type":"Replace","pattern":%s,"content":%q},
+			"model":{"type":"BPE","vocab":{"a":0,%q:1,"!":2},"merges":[]}}`, pattern, content, token)
+		if got := mustJSONTokenizer(t, file).Decode([]int32{1, 2}, false); got != token+"!" {
+			t.Errorf("%s: %.80q", pattern, got)
 		}
 	}
 }

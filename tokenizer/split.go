@@ -275,13 +275,16 @@ func (e *UnknownTextError) Error() string {
 	return "tokenizer: no token for " + quote(e.Text) + ", and the vocabulary has no unknown token"
 }
 
-// caughtPattern turns the panic of a regexMatcher, or of a model without an unknown token, into an error without a result.
+// caughtPattern turns the panic of a regexMatcher, of a normalizer whose result is too long, or of a model without an unknown
+// token, into an error without a result.
 func caughtPattern[T any](result *T, err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case *PatternError:
 		*result, *err = *new(T), p
 	case *UnknownTextError:
+		*result, *err = *new(T), p
+	case *GrowthError:
 		*result, *err = *new(T), p
 	default:
 		panic(p)

@@ -19,7 +19,7 @@ type EncodeOptions struct {
 // Tokenizer turns text into ids and back.
 type Tokenizer interface {
 	// Encode returns the ids of text. Bytes that are not valid UTF-8 are read as U+FFFD, one for each maximal invalid part.
-	// Errors are a *PatternError, a pattern from the file takes too long on this text, and an *UnknownTextError.
+	// Errors are a *PatternError, a pattern from the file takes too long on this text, a *GrowthError, and an *UnknownTextError.
 	Encode(text string, opt EncodeOptions) ([]int32, error)
 	// EncodePair returns the ids of two texts as one sequence, and the type of each: 0 or 1 for models that tell the texts
 	// apart. An error is that of Encode, or tells that the file has no rule for pairs.
