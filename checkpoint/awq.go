@@ -22,15 +22,15 @@ func readAWQ(c map[string]any) (*awq, error) {
 		return nil, err
 	}
 	if bits != 4 {
-		return nil, fmt.Errorf("AWQ with %d bits is not served; 4 are", bits)
+		return nil, unserved("AWQ with %d bits is not served; 4 are", bits)
 	}
 	for _, key := range []string{"version", "format"} {
 		if v, ok := c[key].(string); ok && !strings.EqualFold(v, "gemm") {
-			return nil, fmt.Errorf("the AWQ layout %.40q is not served; gemm is", v)
+			return nil, unserved("the AWQ layout %.40q is not served; gemm is", v)
 		}
 	}
 	if c["zero_point"] == false {
-		return nil, fmt.Errorf("AWQ without zero points is not served")
+		return nil, unserved("AWQ without zero points is not served")
 	}
 	return &awq{group}, nil
 }

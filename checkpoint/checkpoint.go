@@ -137,6 +137,13 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// UnservedError is wrapped by the error of a file that is whole, but keeps its weights in a way that is not read.
+type UnservedError struct{ text string }
+
+func (e *UnservedError) Error() string { return e.text }
+
+func unserved(format string, args ...any) error { return &UnservedError{fmt.Sprintf(format, args...)} }
+
 // ErrNoTensor is wrapped by the error of a Matrix or Vector call for a name that the file does not have.
 var ErrNoTensor = errors.New("not in the file")
 

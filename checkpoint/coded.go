@@ -77,9 +77,9 @@ func (t *tensors) quantMethod() (quantMethod, error) {
 	case read != nil:
 		return read(config)
 	case !named && config["group_size"] != nil:
-		return nil, fmt.Errorf("it names no quant_method, as MLX writes it, whose layout is not read; %s", otherForms())
+		return nil, unserved("it names no quant_method, as MLX writes it, whose layout is not read; %s", otherForms())
 	}
-	return nil, fmt.Errorf("quant_method %.60q is not read; %s", name, otherForms())
+	return nil, unserved("quant_method %.60q is not read; %s", name, otherForms())
 }
 
 // otherForms says what to take instead of a layout that is not read.

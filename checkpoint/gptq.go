@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +35,7 @@ func readGPTQ(c map[string]any) (*gptq, error) {
 		return nil, err
 	}
 	if !columnBits(q.bits) {
-		return nil, fmt.Errorf("%d bits are not served; 2, 3, 4 and 8 are", q.bits)
+		return nil, unserved("%d bits are not served; 2, 3, 4 and 8 are", q.bits)
 	}
 	format, there := c["checkpoint_format"].(string)
 	if !there {
@@ -47,13 +46,13 @@ func readGPTQ(c map[string]any) (*gptq, error) {
 		q.plusOne = true
 	case "gptq_v2":
 	default:
-		return nil, fmt.Errorf("checkpoint_format %.40q is not served; gptq and gptq_v2 are", format)
+		return nil, unserved("checkpoint_format %.40q is not served; gptq and gptq_v2 are", format)
 	}
 	if c["is_marlin_format"] == true {
-		return nil, errors.New("the marlin layout is not served; gptq and gptq_v2 are")
+		return nil, unserved("the marlin layout is not served; gptq and gptq_v2 are")
 	}
 	if p, ok := c["pack_dtype"].(string); ok && p != "int32" {
-		return nil, fmt.Errorf("pack_dtype %.40q is not served; int32 is", p)
+		return nil, unserved("pack_dtype %.40q is not served; int32 is", p)
 	}
 	q.symmetric, _ = c["sym"].(bool)
 	q.actOrder, _ = c["desc_act"].(bool)

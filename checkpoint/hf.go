@@ -172,7 +172,7 @@ func noWeights(dir string, found int) error {
 	}
 	for _, pickle := range []string{"pytorch_model.bin", "pytorch_model.bin.index.json"} {
 		if _, err := os.Stat(filepath.Join(dir, pickle)); err == nil {
-			return fault(dir, "", "holds only %s, a PyTorch pickle, which is code and is never loaded; convert it to safetensors", pickle)
+			return &Error{Path: dir, Err: unserved("holds only %s, a PyTorch pickle, which is code and is never loaded; convert it to safetensors", pickle)}
 		}
 	}
 	return fault(dir, "", "no weights: neither %s nor %s is there; fetch the model's .safetensors files or name a GGUF file", weightsName, indexName)

@@ -47,7 +47,7 @@ func checkFormat(v any) error {
 	if v == nil || name == "mixed-precision" || name == "dense" || slices.Contains(servedFormats, name) {
 		return nil
 	}
-	return fmt.Errorf("format %.40q is not served; %s are: take the model in one of these, as a GGUF file, or as it was before", fmt.Sprint(v), strings.Join(servedFormats, ", "))
+	return unserved("format %.40q is not served; %s are: take the model in one of these, as a GGUF file, or as it was before", fmt.Sprint(v), strings.Join(servedFormats, ", "))
 }
 
 func readQuantConfig(c map[string]any) (*quantConfig, error) {
@@ -86,7 +86,7 @@ func refuseExtra(key string, v any) error {
 	case v == nil, ok && len(m) == 0, ok && m["format"] == "dense":
 		return nil
 	}
-	return fmt.Errorf("%s is not served", key)
+	return unserved("%s is not served", key)
 }
 
 // addGroup reads a group; rounded: its inputs are int8 although the group says nothing of them.

@@ -110,6 +110,9 @@ head and scales included), what would run in which format and memory, or why it 
 // error.
 func inspect(ctx context.Context, path string, w *weightsFlag) (*inspection, error) {
 	file, err := checkpoint.Open(path)
+	if other := (*checkpoint.UnservedError)(nil); errors.As(err, &other) {
+		return &inspection{Path: path, Kind: "hf", Tensors: []tally{}, Reason: err.Error()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +282,7 @@ func (i *inspection) print(w io.Writer) error {
 		rows = append(rows, []string{"not served", i.Reason})
 	}
 	rows = append(rows, i.Tokenizer.rows()...)
-	if err := table(w, rows); err != nil {
+	if err := table(w, rows); err != nil || len(i.Tensors) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)

@@ -113,6 +113,8 @@ func TestInspectRefuses(t *testing.T) {
 		{"vision", nil, map[string][]int{"vision_tower.blocks.0.weight": {2, 2}}, "part of a vision tower"},
 		{"activation", map[string]any{"hidden_act": "xielu"}, nil, `config sets hidden_act to "xielu"`},
 		{"positions", map[string]any{"rope_parameters": map[string]any{"rope_type": "spiral", "factor": 2}}, nil, `rotary positions of kind "spiral" are not served`},
+		{"bits and bytes", map[string]any{"quantization_config": map[string]any{"quant_method": "bitsandbytes"}}, nil, `quant_method "bitsandbytes" is not read; awq, `},
+		{"a layout", map[string]any{"quantization_config": map[string]any{"quant_method": "awq", "version": "gemv", "bits": 4, "group_size": 128}}, nil, `the AWQ layout "gemv" is not served`},
 	} {
 		var got inspection
 		decode(t, &got, "inspect", c.write(t, x.config, x.tensors), "--json")
