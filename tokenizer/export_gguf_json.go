@@ -133,6 +133,7 @@ func (w *ggufWriter) characterPairs() error {
 		w.put("merges", w.s.lastMerges())
 	}
 	w.putID("unknown_token_id", w.s.unknownToken())
+	w.noteNormalized()
 	return nil
 }
 
@@ -215,14 +216,32 @@ func (w *ggufWriter) rankScores(m *charBPE, tokens []string, types []int32, rule
 		default:
 			spelled = tokens[id]
 		}
-		if rules.words && r.made[id] && strings.LastIndex(tokens[id], phantomSpace) > 0 {
-			return nil, &UnsupportedError{"GGUF form of pre-tokenizer", string(w.s.pre), "SentencePiece does not cut words from each other, which token " + quote(tokens[id]) + " would show"}
+		if err := w.acrossWords(rules, tokens[id]); err != nil && r.made[id] {
+			return nil, err
 		}
 	}
 	if spelled != "" {
 		w.note("text that spells %s is read as that token by llama.cpp even where special tokens are not", quote(spelled))
 	}
 	return r.scores, nil
+}
+
+// acrossWords refuses a token that reaches into another word where words are cut from each other.
+func (w *ggufWriter) acrossWords(rules jsonRules, token string) error {
+	if rules.words && strings.LastIndex(token, phantomSpace) > 0 {
+		return &UnsupportedError{"GGUF form of pre-tokenizer", string(w.s.pre), "SentencePiece does not cut words from each other, which token " + quote(token) + " would show"}
+	}
+	return nil
+}
+
+// noteNormalized notes added tokens that are looked for in the normalised text, where they are spelled otherwise.
+func (w *ggufWriter) noteNormalized() {
+	for _, t := range w.s.added {
+		if t.Normalized && w.p.norm != nil && w.p.norm.normalize(t.Content) != t.Content {
+			w.note("added tokens such as %s are found in normalised text, by readers of GGUF files in the text as it is", quote(t.Content))
+			return
+		}
+	}
 }
 
 // noteMetaspace notes where SentencePiece puts another space before a text than Metaspace does.
@@ -248,6 +267,9 @@ func (w *ggufWriter) jsonUnigram() error {
 	tokens, types := w.pieces()
 	scores := make([]float32, w.rows)
 	for id, t := range w.s.scores {
+		if err := w.acrossWords(rules, t.token); err != nil {
+			return err
+		}
 		if scores[id] = float32(t.score); math.IsInf(float64(scores[id]), 0) {
 			scores[id] = 0
 		}

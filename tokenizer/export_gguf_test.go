@@ -77,9 +77,6 @@ func TestThroughGGUF(t *testing.T) {
 		if n := len(m["tokenizer.ggml.tokens"].([]string)); n != tok.VocabSize()+2 {
 			t.Errorf("%s: %d tokens", name, n)
 		}
-		if tok.(*pipeline).source.spm != nil {
-			continue
-		}
 		fromJSON, err := FromJSON(tok.ToJSON())
 		if err != nil {
 			t.Fatal(err)

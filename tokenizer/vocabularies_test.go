@@ -256,3 +256,26 @@ func TestPairsByRank(t *testing.T) {
 		}
 	}
 }
+
+// TestNotesOfGGUF: what GGUF has no word for, and a token that reaches over words.
+func TestNotesOfGGUF(t *testing.T) {
+	space := `"normalizer":{"content":"▁","pattern":{"String":" "},"type":"Replace"}`
+	for want, edit := range map[string][]string{
+		`"x y" are found in normalised text`:   {`{"content":"\u003cbos\u003e"`, `{"content":"x y","id":268,"normalized":true},{"content":"\u003cbos\u003e"`},
+		"begins with a space gets one more by": {space, `"pre_tokenizer":{"type":"Metaspace","split":false}`, `["ab","c"]`, `["ab","c"],["b","c"]`},
+		"after a special token gets one":       {space, `"pre_tokenizer":{"type":"Metaspace","split":false,"prepend_scheme":"first"}`, `["ab","c"]`, `["ab","c"],["b","c"]`},
+		`which token "ab▁" would show`:         {space, `"pre_tokenizer":{"type":"Metaspace"}`, `"abc":7`, `"ab▁":7`, `["ab","c"]`, `["ab","▁"],["b","c"]`},
+	} {
+		tok, err := FromJSON([]byte(pairsByRank(edit...)), []byte(`{"bos_token":"<bos>"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, err := ToGGUF(tok, tok.VocabSize())
+		if err != nil {
+			notes = append(notes, err.Error())
+		}
+		if len(notes) != 1 || !strings.Contains(notes[0], want) {
+			t.Errorf("notes %q, want %q", notes, want)
+		}
+	}
+}
