@@ -224,7 +224,8 @@ func TestOddWidth(t *testing.T) {
 	sameMatrix(t, got, m)
 }
 
-// The types of GGUF whose zero is a code are integer groups too: no second rounding on the way into the other layout.
+// The types of GGUF whose zero is a code are integer groups too: no second rounding on the way into the other layout, and
+// products that round their inputs as before.
 func TestWriteHFFromGGUFBlocks(t *testing.T) {
 	data := make([]byte, 5*2*34)
 	for i := range data {
@@ -238,7 +239,7 @@ func TestWriteHFFromGGUFBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _ := writeAndRead(t, WriteSpec{Weights: []Weight{{Name: "a.weight", Matrix: m}}}, "a.weight")
-	if got.Format() != "int8-g32" {
+	if got.Format() != "int8-g32-a8" {
 		t.Errorf("read back as %s", got.Format())
 	}
 	sameMatrix(t, got, m)

@@ -23,6 +23,12 @@ const (
 	roundedKey    = "hone_int8_inputs"
 )
 
+// roundsInputs tells whether products of an integer format round their inputs to int8 with scales of groups: those named so,
+// and the block types of GGUF. A plain int format rounds weights alone.
+func roundsInputs(format string) bool {
+	return strings.HasSuffix(format, roundedInputs) || !strings.HasPrefix(format, "int") && format != "w8a8"
+}
+
 // groupTable collects which layers are quantized how.
 type groupTable struct {
 	layers    map[schemeKey][]string

@@ -31,7 +31,7 @@ func planInts(name string, m quant.IntRows, groups *groupTable) ([]Tensor, error
 	p := &intPlan{m: m, bits: m.Bits(), symmetric: m.Symmetric()}
 	p.rows, p.cols = m.Dims()
 	p.groups = p.cols / m.Group()
-	s := schemeKey{bits: p.bits, group: m.Group(), symmetric: p.symmetric, tokens: m.Format() == "w8a8", rounded: strings.HasSuffix(m.Format(), roundedInputs)}
+	s := schemeKey{bits: p.bits, group: m.Group(), symmetric: p.symmetric, tokens: m.Format() == "w8a8", rounded: roundsInputs(m.Format())}
 	if s.tokens || strings.Contains(m.Format(), "-row") {
 		s.group = 0
 	}

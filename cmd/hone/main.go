@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -109,6 +110,15 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, "hone: interrupted"+nextStep(err))
 		return exitFailed
 	}
-	fmt.Fprintf(w, "hone: %v\n", err)
+	fmt.Fprintf(w, "hone: %v%s\n", err, moreRoom(err))
 	return exitFailed
+}
+
+// moreRoom is the next step after an error of a full disk that names none.
+func moreRoom(err error) string {
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if !full || strings.Contains(err.Error(), "HONE_HOME") {
+		return ""
+	}
+	return "; free some of that disk, or name a place on another one (HONE_HOME is the store's)"
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,8 @@ func TestInterruptionNamesTheNextStep(t *testing.T) {
 		{stopped, "hone: interrupted\n"},
 		{interrupted(stopped, "run it again"), "hone: interrupted: run it again\n"},
 		{interrupted(errors.New("no file"), "run it again"), "hone: no file\n"},
+		{fmt.Errorf("write f: %w", syscall.ENOSPC), "hone: write f: " + syscall.ENOSPC.Error() + "; free some of that disk, or name a place on another one (HONE_HOME is the store's)\n"},
+		{fmt.Errorf("%w: set HONE_HOME", syscall.ENOSPC), "hone: " + syscall.ENOSPC.Error() + ": set HONE_HOME\n"},
 	} {
 		var out bytes.Buffer
 		if code := report(&out, c.err); code != exitFailed || out.String() != c.want {

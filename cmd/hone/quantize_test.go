@@ -61,6 +61,16 @@ func TestQuantize(t *testing.T) {
 	}
 }
 
+// TestQuantizeKeepsHead: a head that stays as it is stored, in blocks of GGUF, gives the same products when it is read back.
+func TestQuantizeKeepsHead(t *testing.T) {
+	t.Setenv("HONE_HOME", t.TempDir())
+	var got quantizeReport
+	decode(t, &got, "quantize", testdata.Models(t, smolLM2), "--weights", "int8-row", "--out", filepath.Join(t.TempDir(), "v"), "--json")
+	if got.Difference != 0 {
+		t.Errorf("the largest difference is %v", got.Difference)
+	}
+}
+
 func TestDifference(t *testing.T) {
 	nan := float32(math.NaN())
 	if d := difference([]float32{1, -4}, []float32{1, -4}); d != 0 {
