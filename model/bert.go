@@ -39,7 +39,7 @@ func designBERT(c *Config) (*Design, error) {
 	x = b.Add(x, b.EmbedPosition(base+"embeddings.position_embeddings.weight", positions, e.width, 0))
 	b.Pool(e.run(b, b.LayerNorm(x, base+"embeddings.LayerNorm", e.eps)), pool)
 	d := &Design{Program: b.Program(), Context: positions, Classes: classes, GGUF: bertGGUF(base), HF: oldNorms(c, base),
-		Prefixes: []string{"bert."}, Unused: []string{"position_ids", "cls."}}
+		Prefixes: []string{"bert."}, Unused: []string{"position_ids", "embeddings.token_type_ids", "cls."}}
 	if classes == nil {
 		d.Unused = append(d.Unused, "pooler.dense.")
 	}

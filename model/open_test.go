@@ -1,12 +1,15 @@
 package model
 
 import (
+	"encoding/json"
+	"io"
 	"maps"
 	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"hone/checkpoint"
 	"hone/kernel"
 	"hone/nn"
 )
@@ -96,6 +99,44 @@ func TestTaken(t *testing.T) {
 		}
 		if notes := plan.Notes(); len(notes) != 1 || !strings.Contains(notes[0], want) {
 			t.Errorf("notes %q, want %q", notes, want)
+		}
+	}
+}
+
+// TestUnreadTypes: a norm's gain or a matrix in a type that is not read is refused by name before anything is loaded, whatever format
+// is asked for.
+func TestUnreadTypes(t *testing.T) {
+	for _, c := range []struct{ tensor, dtype, says string }{
+		{"model.norm.weight", "F64", `format "f64" is not read: save the model in f32`},
+		{"model.layers.0.mlp.up_proj.weight", "F8_E4M3", `format "f8_e4m3" is not read: its scales lie elsewhere`},
+	} {
+		dir := t.TempDir()
+		b, err := json.Marshal(llamaConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "config.json"), b)
+		var tensors []checkpoint.Tensor
+		for name, shape := range shapesOf(t, llamaConfig(), "") {
+			dtype, size := "F32", 4
+			if name == c.tensor {
+				dtype, size = c.dtype, map[string]int{"F64": 8, "F8_E4M3": 1}[c.dtype]
+			}
+			tensors = append(tensors, checkpoint.Tensor{Name: name, DType: dtype, Shape: shape, Write: func(w io.Writer) error {
+				_, err := w.Write(make([]byte, size*elements(shape)))
+				return err
+			}})
+		}
+		if err := checkpoint.WriteSafetensors(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := expect(t, c.dtype, dir, "")
+		if got == nil {
+			continue
+		}
+		for _, w := range []Weights{{}, {Linears: "q8_0"}} {
+			_, err := got.Plan(w)
+			checkError(t, c.dtype, err, c.says)
 		}
 	}
 }

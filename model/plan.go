@@ -48,6 +48,9 @@ func (m *Model) Plan(w Weights) (Plan, error) {
 func (m *Model) use(p nn.Param, formats func(nn.Param) string) (Use, error) {
 	info, _ := m.File.Info(m.places[p.Name].Tensor)
 	u := Use{Param: p, Stored: info, Format: info.Format}
+	if _, err := quant.Lookup(info.Format); err != nil {
+		return u, fmt.Errorf("%s: %w", p.Name, err)
+	}
 	if p.Vector {
 		u.Format, u.Bits, u.Packed = "f32", 32, u.Values()*4
 		return u, nil

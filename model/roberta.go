@@ -38,7 +38,7 @@ func designRoBERTa(c *Config) (*Design, error) {
 	gguf[base+"embeddings.position_embeddings"] = at("position_embd").beyond(first)
 	gguf["classifier.dense"], gguf["classifier.out_proj"] = at("cls"), at("cls.output")
 	return &Design{Program: b.Program(), Context: rows - first, Classes: classes, GGUF: gguf,
-		Prefixes: []string{"roberta."}, Unused: []string{"position_ids", "pooler.dense.", "lm_head."}}, nil
+		Prefixes: []string{"roberta."}, Unused: []string{"position_ids", "embeddings.token_type_ids", "pooler.dense.", "lm_head."}}, nil
 }
 
 // padID is the id of padding, which is also the number of the position before the first.

@@ -21,14 +21,19 @@ type Format interface {
 	Encode(rows, cols int, readRow func(dst []float32, i int)) (Matrix, error)
 }
 
-// refused are GGUF types that are known and not read.
+// refused are types of GGUF and safetensors files that are known and not read.
 var refused = map[string]string{
+	"f64": wider, "f8_e4m3": eighth, "f8_e5m2": eighth, "f8_e4m3fnuz": eighth, "f8_e5m2fnuz": eighth, "f8_e8m0": eighth, "f4": eighth,
+	"i8": bare, "u8": bare, "i32": bare, "i64": bare, "bool": bare,
 	"q8_1": "it holds activations, not weights", "nvfp4": noBlocks, "q1_0": noBlocks,
 	"iq1_s": codebook, "iq1_m": codebook, "iq2_xxs": codebook, "iq2_xs": codebook, "iq2_s": codebook, "iq3_xxs": codebook, "iq3_s": codebook,
 }
 
 const (
 	codebook = "its weights are entries of a codebook; take the model in Q2_K, Q3_K or IQ4_XS instead"
+	wider    = "save the model in f32, f16 or bf16"
+	eighth   = "its scales lie elsewhere; take the model in bf16, or as a GGUF file"
+	bare     = "whole numbers without scales are no weights; take the model in bf16, or as a GGUF file"
 	noBlocks = "take the model in Q4_K, Q8_0 or BF16 instead"
 )
 
