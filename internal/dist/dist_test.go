@@ -151,3 +151,19 @@ func TestNotice(t *testing.T) {
 		t.Errorf("a part without a licence: %v", err)
 	}
 }
+
+// TestVersion: a version that Debian or a file name would not take is refused before anything is built.
+func TestVersion(t *testing.T) {
+	for version, want := range map[string]bool{"1.0.0": true, "0.1.0-dev": true, "2.0+git1": true, "v1.0.0": false, "": false, "1.0 rc": false, "1/2": false, "1_0": false} {
+		if isVersion(version) != want {
+			t.Errorf("%q: %v", version, !want)
+		}
+	}
+	r := release{version: "v1", out: filepath.Join(t.TempDir(), "dist")}
+	if err := r.build(nil); err == nil || !strings.Contains(err.Error(), `"v1"`) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(r.out); err == nil {
+		t.Error("something was made")
+	}
+}

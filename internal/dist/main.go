@@ -48,7 +48,21 @@ type file struct {
 	data []byte
 }
 
+// isVersion tells whether a version may stand in file names and Debian's control field, which wants a digit first.
+func isVersion(s string) bool {
+	for i, c := range []byte(s) {
+		digit, letter := c >= '0' && c <= '9', c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !digit && (i == 0 || !letter && c != '.' && c != '-' && c != '+') {
+			return false
+		}
+	}
+	return s != ""
+}
+
 func (r *release) build(platforms []string) error {
+	if r.version != "" && !isVersion(r.version) {
+		return fmt.Errorf("version %q: want a digit, then digits, letters, '.', '-' and '+', such as 1.0.0", r.version)
+	}
 	if err := os.MkdirAll(r.out, 0o777); err != nil {
 		return err
 	}
