@@ -17,7 +17,7 @@ func designBERT(c *Config) (*Design, error) {
 	switch {
 	case c.raw.GGUF != nil && c.holds("cls.output.weight"):
 		base, classes = "bert.", c.classes()
-		pool = ggufHead(c, e.width, classes)
+		pool = ggufHead(c, e.width, classes, types)
 		c.note("architectures", "", []any{"BertForSequenceClassification"})
 	case c.classifies():
 		base, classes = "bert.", c.classes()
@@ -91,12 +91,18 @@ func classHead(first nn.Dense, last string, k *Classes) nn.Pool {
 // ggufRank is the pooling_type of GGUF files that end in a classification head.
 const ggufRank = 4
 
-// ggufHead is the head of a GGUF file; some were written without its first layer.
-func ggufHead(c *Config, width int, k *Classes) nn.Pool {
+// ggufHead is the head of a GGUF file, as llama.cpp computes it. Two models are not what they were: of BERT's head its converter
+// leaves out the first layer, and DistilBERT's, which has no token types, had another activation.
+func ggufHead(c *Config, width int, k *Classes, types int) nn.Pool {
 	c.RefuseGGUF("pooling_type", ggufRank)
 	p := classHead(nn.Dense{Name: "bert.pooler.dense", Out: width, Act: "tanh"}, "classifier", k)
-	if !c.holds("cls.weight") {
+	const other = "scores are those of llama.cpp, not the model's: take its Hugging Face directory"
+	switch {
+	case !c.holds("cls.weight"):
 		p.Head = p.Head[1:]
+		c.say("the file lacks the first layer of a BERT's head (cls.weight), which its converter left out: %s, or a file that hone convert wrote", other)
+	case types == 0:
+		c.say("GGUF has no word for the activation of DistilBERT's head, tanh is taken: %s", other)
 	}
 	for i := range p.Head {
 		if last := i == len(p.Head)-1; last && !c.holds("cls.output.bias") || !last && !c.holds("cls.bias") {

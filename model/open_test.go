@@ -103,6 +103,36 @@ func TestTaken(t *testing.T) {
 	}
 }
 
+// TestConvertersHeads: heads of GGUF files that are not the model's any more are told of.
+func TestConvertersHeads(t *testing.T) {
+	d, err := FromConfig(with(bertConfig(), m{"architectures": []any{"BertForSequenceClassification"}, "id2label": m{"0": "x"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := d.GGUFTensors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, meta := shapes{}, m{}
+	for _, x := range stored {
+		whole[x.Name] = x.Shape
+	}
+	for _, v := range d.GGUFMeta() {
+		meta[v.Key] = v.Value
+	}
+	for says, s := range map[string]shapes{
+		"": whole, "lacks the first layer of a BERT's head": whole.with(shapes{"cls.weight": nil, "cls.bias": nil}), "activation of DistilBERT's head": whole.with(shapes{"token_types.weight": nil}),
+	} {
+		got := expect(t, says, writeGGUF(t, meta, s), "")
+		if got == nil {
+			continue
+		}
+		if notes := got.Notes(); says == "" && len(notes) > 0 || says != "" && (len(notes) != 1 || !strings.Contains(notes[0], says)) {
+			t.Errorf("notes %q, want %q", notes, says)
+		}
+	}
+}
+
 // TestUnreadTypes: a norm's gain or a matrix in a type that is not read is refused by name before anything is loaded, whatever format
 // is asked for.
 func TestUnreadTypes(t *testing.T) {

@@ -205,15 +205,23 @@ func (g *ggufReader) wordPiece(s *source) error {
 		"strip_accents": g.flag("normalizer.strip_accents", lower), "lowercase": lower})
 	s.pre = json.RawMessage(`{"type":"BertPreTokenizer"}`)
 	s.decoder = json.RawMessage(`{"type":"WordPiece","prefix":"##","cleanup":true}`)
-	bos, eos := "cls_token_id", "seperator_token_id"
-	if _, ok := g.id(bos); !ok {
-		bos = "bos_token_id"
-	}
-	if _, ok := g.id(eos); !ok {
-		eos = "eos_token_id"
-	}
-	s.post = g.post(true, true, bos, eos)
+	bos, eos := g.bertEnd(s, "[CLS]", "cls_token_id", "bos_token_id"), g.bertEnd(s, "[SEP]", "seperator_token_id", "eos_token_id")
+	s.post = g.around(g.flag("add_bos_token", true), g.flag("add_eos_token", true), bos, eos)
 	return nil
+}
+
+// bertEnd is the token at one end of a text: the first that the metadata names or else, since those of old vocabularies do not, the
+// one that is always spelt so; -1: none.
+func (g *ggufReader) bertEnd(s *source, text string, keys ...string) int32 {
+	for _, key := range keys {
+		if id, ok := g.id(key); ok {
+			return id
+		}
+	}
+	if id, ok := s.vocab[text]; ok {
+		return id
+	}
+	return -1
 }
 
 // bertAdded lists the special tokens: those of type control, and those that the metadata names, since converters often

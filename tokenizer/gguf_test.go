@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"strings"
@@ -153,5 +154,28 @@ func TestVectors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWordPieceEnds: a file of BERT's vocabulary that does not name the ends of a text has those that are always spelt so; what it
+// names goes before.
+func TestWordPieceEnds(t *testing.T) {
+	meta := ggufMeta{"tokenizer.ggml.model": "bert", "tokenizer.ggml.tokens": []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁a", "b"}}
+	for _, c := range []struct {
+		key  string
+		id   int
+		want string
+	}{{"", 0, "2 4 5 3"}, {"cls_token_id", 0, "0 4 5 3"}, {"bos_token_id", 1, "1 4 5 3"}, {"eos_token_id", 1, "2 4 5 1"}} {
+		m := maps.Clone(meta)
+		if c.key != "" {
+			m["tokenizer.ggml."+c.key] = c.id
+		}
+		tok, err := FromGGUF(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := joinIDs(encode(t, tok, "ab", EncodeOptions{AddSpecial: true})); got != c.want {
+			t.Errorf("%s: %s, want %s", c.key, got, c.want)
+		}
 	}
 }
