@@ -49,9 +49,17 @@ func Open(path string) (*Model, error) {
 func OpenFile(path string, file checkpoint.File) (*Model, error) {
 	m, err := fromFile(path, file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, named(path, err)
 	}
 	return m, nil
+}
+
+// named puts a file's name before an error, unless that is a fault in a file, which names it.
+func named(path string, err error) error {
+	if fault := (*checkpoint.Error)(nil); errors.As(err, &fault) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func fromFile(path string, file checkpoint.File) (*Model, error) {
@@ -173,7 +181,7 @@ func (m *Model) Load(opt LoadOptions) (*nn.Exec, error) {
 		Formats: opt.Weights.Formats(m.Design.Tied), Stop: opt.Stop,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Path, err)
+		return nil, named(m.Path, err)
 	}
 	m.File.Release()
 	return x, nil

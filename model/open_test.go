@@ -2,6 +2,8 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -382,5 +384,18 @@ func TestFusedSizes(t *testing.T) {
 		s := shapes(c.Tensors).with(shapes{"model.layers.1.self_attn.qkv_proj.weight": {24, 24}, "model.layers.1.self_attn.o_proj.weight": {24, 12},
 			"model.layers.0.self_attn.qkv_proj.weight": {48, 24}, "model.layers.2.self_attn.qkv_proj.weight": {48, 24}})
 		expect(t, "unequal", writeHF(t, config, s), "this architecture has one size for all blocks")
+	}
+}
+
+// TestNamed: an error names its file, and names it once.
+func TestNamed(t *testing.T) {
+	fault := &checkpoint.Error{Path: "m.gguf", Tensor: "t", Err: errors.New("a scale of NaN")}
+	for want, err := range map[string]error{
+		`loading t: checkpoint: m.gguf: tensor "t": a scale of NaN`: fmt.Errorf("loading t: %w", fault),
+		"m.gguf: the config says nothing":                           errors.New("the config says nothing"),
+	} {
+		if got := named("m.gguf", err).Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
