@@ -53,6 +53,9 @@ func (m *Model) checkNames() error {
 
 // wrapped tells where a missing weight stands in the file under a longer name, as trainers leave it.
 func (m *Model) wrapped(missing string) string {
+	if m.config.holds("blk.0.ffn_gate.0.weight") {
+		return ": each expert has tensors of its own, as in files before April 2024; take a newer file of the model"
+	}
 	for _, name := range m.File.Names() {
 		if plain := strings.NewReplacer("_orig_mod.", "", "_fsdp_wrapped_module.", "").Replace(name); strings.TrimPrefix(plain, "module.") == missing && name != missing {
 			return fmt.Sprintf(", which stands there as %.80q: save the model without the wrapper that it was trained in", name)

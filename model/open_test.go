@@ -290,6 +290,7 @@ func TestGGUFLies(t *testing.T) {
 		{"a vocabulary's size", m{"llama.vocab_size": uint32(11)}, right, ""},
 		{"another vocabulary's size", m{"llama.vocab_size": uint32(12)}, right, "has shape [11 16], the config says [12 16]"},
 		{"a vision tower", nil, right.with(shapes{"v.blk.0.attn_q.weight": {4, 4}}), "part of a vision tower, which Hone does not run; a GGUF file of the text model alone"},
+		{"old experts", m{"llama.expert_count": uint32(2), "llama.expert_used_count": uint32(1)}, right.with(shapes{"blk.0.ffn_gate.0.weight": {24, 16}}), "files before April 2024; take a newer file"},
 		{"no embedding", nil, right.with(shapes{"token_embd.weight": nil}), "config has no llama.vocab_size"},
 		{"no architecture", m{"general.architecture": nil}, right, `architecture "" is not served`},
 		{"another architecture", m{"general.architecture": "qwen9"}, right, `architecture "qwen9" is not served`},
