@@ -18,6 +18,7 @@ type composition struct {
 	Lines []struct {
 		Text             string
 		IDs              [4][]int32
+		Pair             [][]int32 // of the text and its characters turned round: ids, types
 		Some             []int32
 		Decoded, Skipped *string
 	}
@@ -82,6 +83,11 @@ func compareComposition(t *testing.T, c composition) (refused int) {
 				return 0
 			}
 		}
+		ids, types, err := tok.EncodePair(line.Text, reversed(line.Text), EncodeOptions{AddSpecial: true, ParseSpecial: true})
+		if (err != nil) != (line.Pair == nil) || err == nil && !(slices.Equal(ids, line.Pair[0]) && slices.Equal(types, line.Pair[1])) {
+			t.Errorf("%q and turned round\n got %v %v %v\nwant %v", line.Text, ids, types, err, line.Pair)
+			return 0
+		}
 		for skip, want := range map[bool]*string{false: line.Decoded, true: line.Skipped} {
 			got := tok.Decode(line.Some, skip)
 			if want != nil && got != *want && !badBytes(*want) {
@@ -98,3 +104,9 @@ func compareComposition(t *testing.T, c composition) (refused int) {
 
 // badBytes: bytes that form no character are written in another number of U+FFFD.
 func badBytes(text string) bool { return slices.Contains([]rune(text), utf8.RuneError) }
+
+func reversed(text string) string {
+	runes := []rune(text)
+	slices.Reverse(runes)
+	return string(runes)
+}

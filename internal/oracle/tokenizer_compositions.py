@@ -225,7 +225,9 @@ def line(t, s, some):
         t.encode_special_tokens = plain
         ids += [attempt(lambda: t.encode(s, add_special_tokens=add).ids) for add in (False, True)]
     some = ids[1] or [] if some is None else some
-    return {"text": s, "ids": ids, "some": some, "decoded": attempt(lambda: t.decode(some, skip_special_tokens=False)), "skipped": attempt(lambda: t.decode(some, skip_special_tokens=True))}
+    t.encode_special_tokens = False
+    pair = attempt(lambda: t.encode(s, s[::-1]))
+    return {"text": s, "pair": None if pair is None else [pair.ids, pair.type_ids], "ids": ids, "some": some, "decoded": attempt(lambda: t.decode(some, skip_special_tokens=False)), "skipped": attempt(lambda: t.decode(some, skip_special_tokens=True))}
 
 
 def case(seed, count):
@@ -291,6 +293,7 @@ def fuzz(folder, first, count):
             signal.alarm(20)
             resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
             c = case(seed, 40)
+            signal.alarm(0)
             if c:
                 with open(os.path.join(folder, f"{seed}.json"), "w") as f:
                     json.dump([c], f)
