@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"unicode/utf8"
 
 	"hone/engine"
 	"hone/eval"
@@ -107,6 +108,9 @@ func (s *Spec) tokens(tok tokenizer.Tokenizer) ([]int32, error) {
 			b = b[:bytes.LastIndexByte(b, '\n')+1]
 		}
 		ids, err := tok.Encode(string(b), tokenizer.EncodeOptions{})
+		if !utf8.Valid(b) && (whole || len(ids) >= 2*want) {
+			s.Note(s.Data + " holds bytes that are no UTF-8; each is read as U+FFFD")
+		}
 		if err != nil || whole || len(ids) >= 2*want {
 			return ids, err
 		}

@@ -124,7 +124,7 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 		m.File.Close()
 		return usagef("%s is an encoder and has no perplexity; compare it with its parent: --cosine FILE --parent MODEL", m.Path)
 	}
-	windows, tokens, err := f.read(cmd.Context(), m)
+	windows, tokens, err := f.read(cmd, m)
 	if err != nil {
 		m.File.Close()
 		return err
@@ -155,11 +155,11 @@ func (f *evalFlags) perplexity(cmd *cobra.Command, m *model.Model) error {
 }
 
 // read finds the windows; tokens counts all that there is to read.
-func (f *evalFlags) read(ctx context.Context, m *model.Model) (windows []eval.Window, tokens int, err error) {
+func (f *evalFlags) read(cmd *cobra.Command, m *model.Model) (windows []eval.Window, tokens int, err error) {
 	if f.ids == "" {
-		return f.cut(ctx, m)
+		return f.cut(cmd, m)
 	}
-	text, err := readFile(ctx, "ids", f.ids)
+	text, err := readFile(cmd.Context(), "ids", f.ids)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -191,17 +191,18 @@ func (f *evalFlags) read(ctx context.Context, m *model.Model) (windows []eval.Wi
 }
 
 // cut tokenizes the text and cuts it; tokens counts the whole text.
-func (f *evalFlags) cut(ctx context.Context, m *model.Model) (windows []eval.Window, tokens int, err error) {
-	text, err := readFile(ctx, "ppl", f.ppl)
+func (f *evalFlags) cut(cmd *cobra.Command, m *model.Model) (windows []eval.Window, tokens int, err error) {
+	text, err := readFile(cmd.Context(), "ppl", f.ppl)
 	if err != nil {
 		return nil, 0, err
 	}
+	noteBytes(cmd.ErrOrStderr(), f.ppl, text)
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	plan := eval.Plan{Protocol: f.protocol, Ctx: f.ctx, Windows: f.windows, BOS: leadingBOS(tok)}
-	ids, err := leave(ctx, func() ([]int32, error) { return plainText(tok, text, plan.AddBOS()) })
+	ids, err := leave(cmd.Context(), func() ([]int32, error) { return plainText(tok, text, plan.AddBOS()) })
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", f.ppl, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -93,6 +94,13 @@ func readFile(ctx context.Context, flag, path string) (string, error) {
 		return "", fmt.Errorf("--%s: %s has %s; at most %s of text are taken", flag, path, bytesText(st.Size()), bytesText(maxText))
 	}
 	return readText(ctx, "--"+flag+": "+path, f)
+}
+
+// noteBytes says that a text is not all UTF-8.
+func noteBytes(w io.Writer, name, text string) {
+	if !utf8.ValidString(text) {
+		fmt.Fprintf(w, "note: %s holds bytes that are no UTF-8; each is read as U+FFFD\n", name)
+	}
 }
 
 // checkOutput refuses a path that nothing can be written to, before long work: its folder has to be there.

@@ -64,6 +64,7 @@ func (f *tokenizeFlags) run(cmd *cobra.Command, args []string) error {
 	if f.decode {
 		return f.printText(cmd, tok, text)
 	}
+	noteBytes(cmd.ErrOrStderr(), "the text", text)
 	ids, err := leave(cmd.Context(), func() ([]int32, error) {
 		return tok.Encode(text, tokenizer.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
 	})
