@@ -20,6 +20,9 @@ func packRowsGo(dst, b []float32, ldb, kc, width int) {
 	}
 }
 
+// Columns writes n rows of PanelWidth elements: row j holds element j of PanelWidth rows of src that are ld elements apart.
+func Columns(dst, src []float32, ld, n int) { packTransposed(dst, src, ld, n, PanelWidth) }
+
 // packTransposed turns width rows of kc elements into kc rows of 32, zeros beyond the last column.
 func packTransposed(dst, b []float32, ldb, kc, width int) {
 	quads := 0

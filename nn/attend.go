@@ -86,26 +86,39 @@ func (a *Attend) bind(x *Exec) (bound, error) {
 }
 
 func (b *boundAttend) forward() {
-	b.x.forRows(b.x.width(b.q)*4, b.run)
+	b.x.forRange(len(b.x.runs), b.x.rows/len(b.x.runs)*b.x.width(b.q)*4, b.run)
 	b.cutTasks()
 	b.x.opt.Pool.Run(len(b.x.attendTasks)*b.kvHeads, b)
 }
 
-// storeRows rotates q and k of rows [lo, hi) and writes k and v to the store.
+// blockRun is a run of a batch's rows that belong into one block.
+type blockRun struct{ seq, row, n int }
+
+// cutRuns cuts the rows of a sequence at the ends of its blocks.
+func (x *Exec) cutRuns(seq int) {
+	s := &x.batch.Seqs[seq]
+	for at := 0; at < s.Len; {
+		n := min(s.Len-at, BlockTokens-(s.Pos+at)%BlockTokens)
+		x.runs = append(x.runs, blockRun{seq, s.Offset + at, n})
+		at += n
+	}
+}
+
+// storeRows rotates q and k of runs [lo, hi) and writes k and v to the store.
 func (b *boundAttend) storeRows(lo, hi int) {
 	x := b.x
 	q, k, v := x.value(b.q), x.value(b.k), x.value(b.v)
-	for r := lo; r < hi; r++ {
-		pos := x.rowPos[r]
-		qr := q[r*b.heads*b.dim : (r+1)*b.heads*b.dim]
-		kr := k[r*b.kvHeads*b.dim : (r+1)*b.kvHeads*b.dim]
-		if b.rope != nil {
-			b.rope.apply(qr, pos, b.dim)
-			b.rope.apply(kr, pos, b.dim)
+	n := b.kvHeads * b.dim
+	for _, run := range x.runs[lo:hi] {
+		for r := run.row; b.rope != nil && r < run.row+run.n; r++ {
+			b.rope.apply(q[r*b.heads*b.dim:(r+1)*b.heads*b.dim], x.rowPos[r], b.dim)
+			b.rope.apply(k[r*n:(r+1)*n], x.rowPos[r], b.dim)
 		}
-		block := x.block(x.rowSeq[r], pos)
+		pos := x.rowPos[run.row]
+		block := x.block(run.seq, pos)
 		for h := range b.kvHeads {
-			x.store.put(x.storeLayer(b.layer), block, h, pos%BlockTokens, kr[h*b.dim:(h+1)*b.dim], v[(r*b.kvHeads+h)*b.dim:(r*b.kvHeads+h+1)*b.dim])
+			at := run.row*n + h*b.dim
+			x.store.put(x.storeLayer(b.layer), block, h, pos%BlockTokens, run.n, k[at:], v[at:], n)
 		}
 	}
 }

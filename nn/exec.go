@@ -54,7 +54,7 @@ type Exec struct {
 	batch  *Batch
 	rows   int
 	rowPos []int
-	rowSeq []int
+	runs   []blockRun
 	chunks []chunk
 	ownAt  []int // first own block of each sequence
 
@@ -240,7 +240,7 @@ func (x *Exec) ownStore(blocks int) kvStore {
 func (x *Exec) planRows() {
 	n := x.opt.MaxTokens
 	x.mult = quant.NewMultiplier(x.opt.Pool)
-	x.rowPos, x.rowSeq = make([]int, n), make([]int, n)
+	x.rowPos, x.runs = make([]int, n), make([]blockRun, 0, n)
 	if len(x.p.heads) > 0 {
 		x.planAttention()
 	}

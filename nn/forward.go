@@ -68,17 +68,18 @@ func (x *Exec) runBlock(s Span) error {
 	return nil
 }
 
-// begin checks the batch and derives each row's position and sequence. A batch that is refused changes nothing.
+// begin checks the batch and derives each row's position, and the rows of each block. A batch that is refused changes nothing.
 func (x *Exec) begin(b *Batch) error {
 	if err := x.check(b); err != nil {
 		return err
 	}
-	x.batch, x.rows, x.chunks = b, len(b.Tokens), x.chunks[:0]
+	x.batch, x.rows, x.chunks, x.runs = b, len(b.Tokens), x.chunks[:0], x.runs[:0]
 	for i := range b.Seqs {
 		s := &b.Seqs[i]
 		for r := range s.Len {
-			x.rowPos[s.Offset+r], x.rowSeq[s.Offset+r] = s.Pos+r, i
+			x.rowPos[s.Offset+r] = s.Pos + r
 		}
+		x.cutRuns(i)
 		x.cutChunks(i, s.Len)
 	}
 	x.chooseStore()

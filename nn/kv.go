@@ -17,8 +17,8 @@ type KVConfig struct {
 // [headDim][BlockTokens], and one of values [BlockTokens][padded headDim]. The kernels read tiles as f32: wider types
 // are a matter of the tile's codec alone.
 type kvStore interface {
-	// put writes the key and value of one head at a position within a block.
-	put(layer, block, head, at int, k, v []float32)
+	// put writes n keys and values of one head from a position within a block on; in k and v they are stride floats apart.
+	put(layer, block, head, at, n int, k, v []float32, stride int)
 	// keys and values return a tile as f32, in scratch when it must be decoded.
 	keys(layer, block, head int, scratch []float32) []float32
 	values(layer, block, head int, scratch []float32) []float32
@@ -102,13 +102,22 @@ type kvF32 struct {
 	data []float32
 }
 
-func (c *kvF32) put(layer, block, head, at int, k, v []float32) {
-	o, nk, _ := c.tile(layer, block, head)
+func (c *kvF32) put(layer, block, head, at, n int, k, v []float32, stride int) {
+	o, nk, nv := c.tile(layer, block, head)
+	dim, width := nk/BlockTokens, nv/BlockTokens
 	tile := c.data[o : o+nk]
-	for d, x := range k {
-		tile[d*BlockTokens+at] = x
+	if n == BlockTokens {
+		kernel.Columns(tile, k, stride, dim)
+	} else {
+		for d := range dim {
+			for i := range n {
+				tile[d*BlockTokens+at+i] = k[i*stride+d]
+			}
+		}
 	}
-	copy(c.data[o+nk+at*padded(len(v)):], v)
+	for i := range n {
+		copy(c.data[o+nk+(at+i)*width:], v[i*stride:][:dim])
+	}
 }
 
 func (c *kvF32) keys(layer, block, head int, _ []float32) []float32 {
@@ -126,15 +135,18 @@ type kvBF16 struct {
 	data []uint16
 }
 
-func (c *kvBF16) put(layer, block, head, at int, k, v []float32) {
-	o, nk, _ := c.tile(layer, block, head)
+func (c *kvBF16) put(layer, block, head, at, n int, k, v []float32, stride int) {
+	o, nk, nv := c.tile(layer, block, head)
+	dim, width := nk/BlockTokens, nv/BlockTokens
 	tile := c.data[o : o+nk]
 	var one [1]uint16
-	for d := range k {
-		kernel.F32ToBF16(one[:], k[d:d+1])
-		tile[d*BlockTokens+at] = one[0]
+	for i := range n {
+		for d := range dim {
+			kernel.F32ToBF16(one[:], k[i*stride+d:][:1])
+			tile[d*BlockTokens+at+i] = one[0]
+		}
+		kernel.F32ToBF16(c.data[o+nk+(at+i)*width:][:dim], v[i*stride:][:dim])
 	}
-	kernel.F32ToBF16(c.data[o+nk+at*padded(len(v)):][:len(v)], v)
 }
 
 func (c *kvBF16) keys(layer, block, head int, scratch []float32) []float32 {
@@ -155,19 +167,23 @@ type kvInt8 struct {
 	scales []float32 // for each tile: BlockTokens of keys, then of values
 }
 
-func (c *kvInt8) put(layer, block, head, at int, k, v []float32) {
-	o, nk, _ := c.tile(layer, block, head)
+func (c *kvInt8) put(layer, block, head, at, n int, k, v []float32, stride int) {
+	o, nk, nv := c.tile(layer, block, head)
+	dim, width := nk/BlockTokens, nv/BlockTokens
 	s := c.scales[c.index(layer, block, head)*2*BlockTokens:]
-	scale, inv := int8Scale(k)
-	s[at] = scale
-	for d, x := range k {
-		c.data[o+d*BlockTokens+at] = toInt8(x * inv)
-	}
-	scale, inv = int8Scale(v)
-	s[BlockTokens+at] = scale
-	row := c.data[o+nk+at*padded(len(v)):]
-	for d, x := range v {
-		row[d] = toInt8(x * inv)
+	for i := range n {
+		key, value := k[i*stride:][:dim], v[i*stride:][:dim]
+		scale, inv := int8Scale(key)
+		s[at+i] = scale
+		for d, x := range key {
+			c.data[o+d*BlockTokens+at+i] = toInt8(x * inv)
+		}
+		scale, inv = int8Scale(value)
+		s[BlockTokens+at+i] = scale
+		row := c.data[o+nk+(at+i)*width:]
+		for d, x := range value {
+			row[d] = toInt8(x * inv)
+		}
 	}
 }
 
