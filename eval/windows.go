@@ -69,7 +69,7 @@ func Cut(tokens []int32, p Plan) (windows []Window, left int, err error) {
 	}
 	n := len(tokens) / p.Ctx
 	if n == 0 {
-		return nil, 0, fmt.Errorf("eval: the text has %d tokens, less than one window of %d: use a longer text or a smaller --ctx", len(tokens), p.Ctx)
+		return nil, 0, fmt.Errorf("eval: the text has %d tokens, less than one window of %d: use a longer text, or shorter windows (hone eval --ctx)", len(tokens), p.Ctx)
 	}
 	if p.Windows > 0 && p.Windows < n {
 		n = p.Windows
