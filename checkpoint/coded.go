@@ -168,7 +168,7 @@ func (w *codedWeight) format() string {
 		name += "-asym"
 	}
 	if w.rounded {
-		name += roundedInputs
+		name += quant.RoundedSuffix
 	}
 	return name
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"hone/quant"
 )
 
 // schemeKey is what tells one group of layers from another.
@@ -16,17 +18,14 @@ type schemeKey struct {
 	rounded   bool // int8 inputs with scales of groups
 }
 
-// roundedInputs ends the names of formats whose products round inputs to int8 with scales of groups. No other program has
-// such products: roundedKey of the quantization_config names the groups, which are weights alone to others.
-const (
-	roundedInputs = "-a8"
-	roundedKey    = "hone_int8_inputs"
-)
+// roundedKey of the quantization_config names the groups whose products round inputs to int8 with scales of groups. No other
+// program has such products: to others these groups are weights alone.
+const roundedKey = "hone_int8_inputs"
 
 // roundsInputs tells whether products of an integer format round their inputs to int8 with scales of groups: those named so,
 // and the block types of GGUF. A plain int format rounds weights alone.
 func roundsInputs(format string) bool {
-	return strings.HasSuffix(format, roundedInputs) || !strings.HasPrefix(format, "int") && format != "w8a8"
+	return strings.HasSuffix(format, quant.RoundedSuffix) || !strings.HasPrefix(format, "int") && format != "w8a8"
 }
 
 // groupTable collects which layers are quantized how.

@@ -22,8 +22,8 @@ func registerInt(f intFormat) {
 	register(f)
 }
 
-// roundedSuffix ends the names of formats whose products round activations to int8.
-const roundedSuffix = "-a8"
+// RoundedSuffix ends the names of formats whose products round activations to int8.
+const RoundedSuffix = "-a8"
 
 // intFormat is one of Hone's own integer formats. Symmetric: w = scale*(code-2^(bits-1)), scale = 2*absmax/(2^bits-1), codes
 // clamped. Asymmetric: w = scale*(code-zero) with an integer zero point, the range widened to hold 0. Scales of groups
@@ -54,7 +54,7 @@ func (f intFormat) Name() string {
 		name += "-mse"
 	}
 	if f.rounded {
-		name += roundedSuffix
+		name += RoundedSuffix
 	}
 	return name
 }

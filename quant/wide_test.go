@@ -61,7 +61,7 @@ func TestWideIsNearer(t *testing.T) {
 		return math.Sqrt(sum)
 	}
 	for _, format := range []string{"int8-g32", "int8-g64-asym", "int8-row", "int4-g32", "int4-g64-asym", "int4-row-asym"} {
-		if plain, wide := far(format+roundedSuffix), far(format); !(wide < plain/100) {
+		if plain, wide := far(format+RoundedSuffix), far(format); !(wide < plain/100) {
 			t.Errorf("%s: with int8 activations off by %g, without by %g", format, plain, wide)
 		}
 	}

@@ -54,11 +54,11 @@ func (q *embedQueue) vectors(ctx context.Context, inputs []Text) ([][]float32, e
 }
 
 func (q *embedQueue) enter(c *embedCall) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.waiting() >= q.most {
 		return overloaded(q.most, time.Second)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.calls = append(q.calls, c)
 	if !q.running {
 		q.running = true
@@ -67,10 +67,8 @@ func (q *embedQueue) enter(c *embedCall) error {
 	return nil
 }
 
-// waiting is the number of requests that the encoder has not begun.
+// waiting is the number of requests that the encoder has not begun; the lock is held.
 func (q *embedQueue) waiting() (n int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	for _, c := range q.calls {
 		if !c.begun && !c.gone {
 			n++

@@ -35,6 +35,13 @@ func (s *steps) embed(inputs []Text) (out [][]float32, err error) {
 	return out, nil
 }
 
+// waits tells whether n requests wait.
+func (q *embedQueue) waits(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting() == n
+}
+
 // ask asks for texts with these ids and reports what came.
 func ask(ctx context.Context, q *embedQueue, ids ...int32) <-chan string {
 	out := make(chan string, 1)
@@ -77,7 +84,7 @@ func expect(t *testing.T, got <-chan string, want string) {
 // TestEmbedQueue: requests that wait are brought together, one text of each in turn; one that goes away is dropped.
 func TestEmbedQueue(t *testing.T) {
 	s, q := newSteps(3, 0)
-	waits := func(n int) { eventually(t, "requests wait", func() bool { return q.waiting() == n }) }
+	waits := func(n int) { eventually(t, "requests wait", func() bool { return q.waits(n) }) }
 	ctx, cancel := context.WithCancelCause(t.Context())
 	first := ask(t.Context(), q, 1)
 	if got := <-s.took; !slices.Equal(got, []int32{1}) {
@@ -114,9 +121,9 @@ func TestEmbedQueueFaults(t *testing.T) {
 			t.Fatalf("the first step takes %v", got)
 		}
 		good := ask(t.Context(), q, 10, 11)
-		eventually(t, "one waits", func() bool { return q.waiting() == 1 })
+		eventually(t, "one waits", func() bool { return q.waits(1) })
 		bad := ask(t.Context(), q, 20)
-		eventually(t, "two wait", func() bool { return q.waiting() == 2 })
+		eventually(t, "two wait", func() bool { return q.waits(2) })
 		s.goOn <- struct{}{}
 		s.expect(t, 10, 20, 11)
 		s.expect(t, 10, 11)

@@ -351,7 +351,7 @@ func TestEmbeddingQueue(t *testing.T) {
 	go ask()
 	<-entered
 	go ask()
-	eventually(t, "one request waits", func() bool { return s.embed.waiting() == 1 })
+	eventually(t, "one request waits", func() bool { return s.embed.waits(1) })
 	w := post(s, "/v1/embeddings", body)
 	checkError(t, w, 429, "", "queue_full")
 	if w.Header().Get("Retry-After") == "" {

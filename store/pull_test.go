@@ -306,12 +306,10 @@ func TestPullSparesBlobs(t *testing.T) {
 	}
 }
 
-// What was verified when it came is not read again for its digest.
-func TestPullHashesOnce(t *testing.T) {
-	files := model()
-	h := startHub(t, &hubtest.Hub{Files: files})
-	s := open(t, t.TempDir())
-	client, err := hub.New(h.URL, "")
+// listed serves files from a hub of the test's and lists them.
+func listed(t *testing.T, files map[string][]byte) (*hub.Client, *hub.Listing) {
+	t.Helper()
+	client, err := hub.New(startHub(t, &hubtest.Hub{Files: files}).URL, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,10 +317,19 @@ func TestPullHashesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &puller{Store: s, Pull: Pull{Client: client}, list: list, known: map[string]string{}}
-	if w.files, err = hub.Choose(list, ""); err != nil {
+	return client, list
+}
+
+// What was verified when it came is not read again for its digest.
+func TestPullHashesOnce(t *testing.T) {
+	files := model()
+	client, list := listed(t, files)
+	s := open(t, t.TempDir())
+	chosen, err := hub.Choose(list, "")
+	if err != nil {
 		t.Fatal(err)
 	}
+	w := &puller{Store: s, Pull: Pull{Client: client}, list: list, files: chosen, known: map[string]string{}}
 	e, err := s.put(t.Context(), "repo", func(dir string) error { return w.build(t.Context(), dir) }, w.known, Lineage{})
 	if err != nil || len(w.known) != 2 {
 		t.Fatalf("%v, known %v", err, w.known)
@@ -341,16 +348,8 @@ func TestPullHashesOnce(t *testing.T) {
 // A pull that is interrupted while a whole file is verified keeps it, also one that a broken-off Put made read-only.
 func TestPullInterruptedVerify(t *testing.T) {
 	files := model()
-	h := startHub(t, &hubtest.Hub{Files: files})
+	client, list := listed(t, files)
 	s := open(t, t.TempDir())
-	client, err := hub.New(h.URL, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := client.List(t.Context(), hub.Source{Repo: "owner/repo", Revision: "main"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, f := range list.Files {
 		if f.Path != "model-00001-of-00002.safetensors" {
 			continue

@@ -83,8 +83,8 @@ func (l *late) Stats() engine.Stats {
 }
 
 func (l *late) embed(inputs []serve.Text) ([][]float32, error) {
-	if <-l.ready; l.err != nil {
-		return nil, l.err
+	if err := l.wait(context.Background()); err != nil { // requests that leave meanwhile do so by themselves
+		return nil, err
 	}
 	return l.vector(inputs)
 }
